@@ -1,0 +1,113 @@
+"""SpecAugment, time reversal with doubled labels, and mixup: each drawn first, then applied.
+
+Report: sections 2.2 and 2.4. A `draw_…` function takes all the chance there is; its `apply_…` twin has none, so
+that every augmentation can be tested by hand-made draws and replayed.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.floating]
+Integers: TypeAlias = NDArray[np.int64]
+Booleans: TypeAlias = NDArray[np.bool_]
+
+
+class Masks(NamedTuple):
+    """Masked stretches of one axis: `starts` and `widths`, each (patches, masks), in frames or bands."""
+
+    starts: Integers
+    widths: Integers
+
+
+def draw_masks(rng: Generator, *, patches: int, masks: int, size: int, fraction: float) -> Masks:
+    """Draws `masks` masks for each patch along an axis of `size` frames or bands.
+
+    Report: section 2.2, SpecAugment. Width ~ Uniform(0, fraction * size), rounded (docs/paper.md, row 14); the
+    start is uniform over all places where the mask fits.
+    """
+    widths = np.rint(rng.uniform(0.0, fraction * size, (patches, masks))).astype(np.int64)
+    return Masks(starts=rng.integers(0, size - widths, endpoint=True), widths=widths)
+
+
+def masked(masks: Masks, *, size: int) -> Booleans:
+    """Returns which positions of the axis any mask of a patch covers: (patches, size)."""
+    positions = np.arange(size)
+    starts, ends = masks.starts[..., None], (masks.starts + masks.widths)[..., None]
+    return np.asarray(((positions >= starts) & (positions < ends)).any(axis=1))
+
+
+def apply_spec_augment(patches: Floats, time: Masks, frequency: Masks) -> Floats:
+    """Returns the patches with the masked frames and bands set to 0, the mean of a normalised log-mel.
+
+    Report: section 2.2. SpecAugment without time warping. (n, frames, mels) -> the same, a new array.
+    """
+    frames, mels = patches.shape[1:]
+    keep_frames, keep_mels = ~masked(time, size=frames), ~masked(frequency, size=mels)
+    return np.asarray(patches * keep_frames[:, :, None] * keep_mels[:, None, :])
+
+
+def spec_augment(
+    rng: Generator,
+    patches: Floats,
+    *,
+    frequency_masks: int,
+    time_masks: int,
+    frequency_mask_fraction: float,
+    time_mask_fraction: float,
+) -> Floats:
+    """Draws and applies SpecAugment to patches (n, frames, mels). Report: section 2.2, m_F, m_T, p_F and p_T."""
+    count, frames, mels = patches.shape
+    time = draw_masks(rng, patches=count, masks=time_masks, size=frames, fraction=time_mask_fraction)
+    frequency = draw_masks(rng, patches=count, masks=frequency_masks, size=mels, fraction=frequency_mask_fraction)
+    return apply_spec_augment(patches, time, frequency)
+
+
+def draw_reversal(rng: Generator, *, patches: int) -> Booleans:
+    """Draws which patches are reversed in time, each with a chance of one half. Report: section 2.2."""
+    return rng.random(patches) < 0.5
+
+
+def apply_reversal(patches: Floats, reversed_: Booleans) -> Floats:
+    """Returns the patches with the chosen ones played backwards: (n, frames, mels), a new array."""
+    return np.where(reversed_[:, None, None], patches[:, ::-1], patches)
+
+
+def double_labels(labels: Floats, reversed_: Booleans) -> Floats:
+    """Returns labels over twice the classes: a reversed patch carries its labels in the second half.
+
+    Report: section 2.2. (0, 1, 1) becomes (0, 1, 1 | 0, 0, 0), and reversed (0, 0, 0 | 0, 1, 1).
+    (n, classes) -> (n, 2 * classes).
+    """
+    backwards = reversed_[:, None]
+    return np.concatenate([labels * ~backwards, labels * backwards], axis=1)
+
+
+class Mixing(NamedTuple):
+    """One draw of mixup for a batch: each row's share `lam` in [0.5, 1] and its `partner` row, both (n,)."""
+
+    lam: NDArray[np.float32]
+    partner: Integers
+
+
+def draw_mixup(rng: Generator, *, rows: int, alpha: float) -> Mixing:
+    """Draws lambda' = max(lambda, 1 - lambda), lambda ~ Beta(alpha, alpha), and a partner for every row.
+
+    Report: Eq. 2, section 2.4. One lambda a pair; the partners are one shuffle of the batch (docs/paper.md, row 13).
+    alpha = 0 means no mixing: lambda' is 1.
+    """
+    lam = rng.beta(alpha, alpha, rows) if alpha > 0 else np.ones(rows)
+    return Mixing(lam=np.maximum(lam, 1.0 - lam).astype(np.float32), partner=rng.permutation(rows))
+
+
+def apply_mixup(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+    """Returns lambda' * x_1 + (1 - lambda') * x_2 for every row and its partner; any trailing shape.
+
+    Report: Eq. 2. Patches and labels are mixed by the same draw, in two calls.
+    """
+    lam = torch.from_numpy(mixing.lam).to(rows.device).view(-1, *[1] * (rows.dim() - 1))
+    partner = torch.from_numpy(mixing.partner).to(rows.device)
+    return lam * rows + (1.0 - lam) * rows[partner]

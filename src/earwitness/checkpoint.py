@@ -1,0 +1,192 @@
+"""All a run needs to go on, and all a tagger needs to run; safetensors and JSON, never a pickle.
+
+A checkpoint is one file: weights, the optimiser's state, and the place in the run. A model is a folder: config.json
+(classes, recipe, normalisation), model.safetensors (backbone and student h without ArcFace's weights), README.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from . import files, recipe
+from .errors import ModelError, RecipeError, RunError
+from .labels import Vocabulary
+from .network import TeacherStudent
+
+CHECKPOINT_FORMAT = 1
+MODEL_FORMAT = 1
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a run is: the stage under way (1 or 2), and how many of its steps are done."""
+
+    stage: int
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's file name; sorts in the order of training."""
+        return f"stage{self.stage}-{self.step:08d}.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a tagger has to know beside the weights; mean and std per mel band are (bands,) dB."""
+
+    vocabulary: Vocabulary
+    recipe: recipe.Recipe
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+def save_checkpoint(
+    folder: Path, place: Place, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *, binding: str
+) -> None:
+    """Writes a checkpoint, whole or not at all, and keeps the newest two.
+
+    `binding` names what the run is bound to (recipe and store); a checkpoint of another binding is refused.
+    """
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    header = {"format": CHECKPOINT_FORMAT, "binding": binding, **asdict(place)}
+    _save(folder / place.name, tensors, header)
+    for old in checkpoints(folder)[:-_KEPT]:
+        old.unlink()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Returns a run's checkpoints, oldest first."""
+    return sorted(folder.glob("stage?-*.safetensors"))
+
+
+def place_of(path: Path, *, binding: str) -> Place:
+    """Returns the place a checkpoint stands at; RunError if it cannot be read or is bound to something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["earwitness"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RunError(
+            f"{path}: not a checkpoint that can be read ({error}); delete it to go on from the one before"
+        ) from None
+    if header.get("format") != CHECKPOINT_FORMAT:
+        raise RunError(f"{path}: written by another version of earwitness; start the run anew in another folder")
+    if header["binding"] != binding:
+        raise RunError(
+            f"{path}: the recipe or the store has changed since; give the ones the run began with, or another --out"
+        )
+    return Place(header["stage"], header["step"])
+
+
+def restore(path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    """Puts a checkpoint's weights into the network and, where one is given, its state into the optimiser."""
+    tensors = load_file(path)
+    network.load_state_dict(_below("network.", tensors))
+    if optimizer is None:
+        return
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in _below("optimizer.", tensors).items():
+        index, _, key = name.partition(".")
+        states.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_model(folder: Path, config: ModelConfig, network: TeacherStudent, *, card: str) -> None:
+    """Writes a model folder: backbone and student without ArcFace's weights (section 2.7), config, and its card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / "model.safetensors", _shipped(network.state_dict()), {"format": MODEL_FORMAT})
+    content = {
+        "format": MODEL_FORMAT,
+        "classes": list(config.vocabulary.names),
+        "mean": config.mean.tolist(),
+        "std": config.std.tolist(),
+        "recipe": config.recipe.model_dump(exclude_none=True),
+    }
+    files.atomic_write(folder / "config.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    files.atomic_write(folder / "README.md", card)
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """Reads a model's config.json; ModelError where the folder is no model or is damaged."""
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content["format"] != MODEL_FORMAT:
+            raise ModelError(f"{path}: a model of format {content['format']}, this version reads {MODEL_FORMAT}")
+        return ModelConfig(
+            Vocabulary(tuple(content["classes"])),
+            recipe.resolve(content["recipe"], where=str(path)),
+            np.array(content["mean"], np.float32),
+            np.array(content["std"], np.float32),
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
+        raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
+        raise ModelError(f"{path}: damaged ({error}); copy the model folder anew") from None
+
+
+def load_network(folder: Path, config: ModelConfig) -> TeacherStudent:
+    """Returns a model's network in evaluation mode, only the backbone and the student's focal logits filled in."""
+    path = folder / "model.safetensors"
+    network = new_network(config.recipe, classes=len(config.vocabulary))
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not readable ({error}); copy the model folder anew") from None
+    wanted = _shipped(network.state_dict())
+    wrong = [name for name in wanted.keys() | tensors.keys() if _shape(wanted, name) != _shape(tensors, name)]
+    if wrong:
+        raise ModelError(f"{path}: does not fit config.json, first at {min(wrong)}; copy the model folder anew")
+    network.load_state_dict(tensors, strict=False)
+    return network.eval()
+
+
+def model_digest(folder: Path) -> str:
+    """Returns a digest of a model's config and weights: two models with the same one give the same scores."""
+    content = b"".join((folder / name).read_bytes() for name in ("config.json", "model.safetensors"))
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def new_network(settings: recipe.Recipe, *, classes: int, mixed_precision: bool = False) -> TeacherStudent:
+    """Returns the recipe's network, its weights drawn from the recipe's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.training.seed)
+        return TeacherStudent(
+            width=settings.network.width,
+            input_pooling=settings.network.input_pooling,
+            outputs=settings.outputs(classes),
+            mixed_precision=mixed_precision,
+        )
+
+
+def _shipped(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor for name, tensor in state.items() if not name.startswith("teacher.") and ".arcface." not in name
+    }
+
+
+def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return tensors[name].shape if name in tensors else None
+
+
+def _save(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:
+    # Contiguous copies: safetensors keeps neither channels-last strides nor two names for one memory.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with files.atomic_path(path) as temporary:
+        save_file(plain, temporary, {"earwitness": json.dumps(dict(header))})

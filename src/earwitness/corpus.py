@@ -1,0 +1,407 @@
+"""A dataset's clips as prepared log-mels on disk: one memory-mapped float16 array, an index, and its moments.
+
+A store is a folder:
+
+    store.json     format, the features it was made with, vocabulary, mean and deviation of every mel band
+    clips.csv      one row a clip: its role, labels, and where its frames lie
+    log_mels.f16   all frames of all clips, (frames, mel bands) float16 dB, one clip after the other
+    journal.jsonl  one line a decoded file, written after its frames: what lets a killed `prepare` go on
+    bad_files.csv  every clip that was left out, and why
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import audio, files, logmel, recipe, tables
+from .errors import AudioError, StoreError
+from .labels import Vocabulary
+
+FORMAT = 1
+ROLES = ("curated", "noisy", "test")
+SILENT = "silent throughout: kept whole"
+_COLUMNS = ("fname", "role", "labels", "usage", "path", "first_frame", "frames", "remark")
+_BAD_COLUMNS = ("fname", "role", "path", "problem")
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of every mel band, (bands,) float32 dB, and the role they were taken over."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    role: str
+
+
+class Entry(NamedTuple):
+    """A journal line: where a file's frames lie, or why it has none; `stamp` is its size and time of change."""
+
+    path: str
+    stamp: str
+    first_frame: int
+    frames: int
+    remark: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `prepare` did: files decoded now, files already there, clips in the store by role, clips left out."""
+
+    decoded: int
+    kept: int
+    clips: dict[str, int]
+    problems: tuple[tables.Problem, ...]
+    silent: tuple[str, ...]
+
+
+class Store:
+    """A store opened for reading; `log_mel(row)` is a view of the memory map, nothing is loaded before it is used.
+
+    `clips` are the rows of clips.csv in order, `labels` their (clips, classes) float32 multi-hot rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        head = _read_head(path)
+        if not head.get("complete"):
+            raise StoreError(f"{path}: the store is not finished; run `earwitness prepare` again to go on")
+        self.path = path
+        self.features = recipe.Features.model_validate(head["features"])
+        self.vocabulary = Vocabulary(tuple(head["vocabulary"]))
+        moments = head["moments"]
+        self.moments = Moments(
+            np.array(moments["mean"], np.float32), np.array(moments["std"], np.float32), moments["role"]
+        )
+        self.clips, self._spans = _read_index(path / "clips.csv")
+        self.labels = self.vocabulary.encode_all([clip.labels for clip in self.clips])
+        self._frames = _open_frames(path, self.features.mel_bands)
+        if len(self._spans) and int(self._spans.sum(axis=1).max()) > len(self._frames):
+            raise StoreError(f"{path}: log_mels.f16 is shorter than clips.csv says; run `earwitness prepare` again")
+
+    def rows(self, role: str) -> NDArray[np.int64]:
+        """Returns the rows of the clips with this role."""
+        return np.array([row for row, clip in enumerate(self.clips) if clip.role == role], dtype=np.int64)
+
+    def length(self, row: int) -> int:
+        """Returns how many frames a clip has."""
+        return int(self._spans[row, 1])
+
+    def log_mel(self, row: int) -> NDArray[np.float16]:
+        """Returns a clip's log-mel, (frames, bands) float16 dB, as a view of the file."""
+        first, frames = self._spans[row]
+        view: NDArray[np.float16] = self._frames[first : first + frames]
+        return view
+
+    def fingerprint(self) -> str:
+        """Returns a short digest of features, vocabulary, clips and labels: a run is bound to it."""
+        content = json.dumps([self.features.model_dump(), self.vocabulary.names]).encode()
+        return hashlib.blake2b(content + (self.path / "clips.csv").read_bytes(), digest_size=8).hexdigest()
+
+
+def is_store(path: Path) -> bool:
+    """Tells whether a folder is a store."""
+    return (path / "store.json").is_file()
+
+
+def prepare(
+    dataset: tables.Dataset,
+    out: Path,
+    features: recipe.Features,
+    *,
+    workers: int,
+    on_clip: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Brings a store up to date with a dataset: decodes what is not there yet, then writes index and moments.
+
+    Files are decoded by `workers` processes and written in the order of the tables, each as soon as it is done, so a
+    killed call loses at most the clips under way. `on_clip(done, total)` is called after each file.
+    StoreError where `out` is something else, is in use, or holds log-mels made with other features.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with files.lock(out / "lock", busy=StoreError(f"{out}: another `earwitness prepare` is writing this store")):
+        _claim(out, features)
+        journal = _Journal(out, features.mel_bands)
+        stamps = {str(clip.path): _stamp(clip.path) for clip in dataset.clips}
+        pending = [path for path, stamp in stamps.items() if not journal.has(path, stamp)]
+        with journal:
+            for done, (path, result) in enumerate(_decoded(pending, features, workers), start=1):
+                journal.add(path, stamps[path], result)
+                on_clip(done, len(pending))
+        return _publish(dataset, out, features, journal, decoded=len(pending))
+
+
+class _Journal:
+    """The store's frames and the journal of them, as far as both can be trusted; grows only at its end."""
+
+    def __init__(self, out: Path, bands: int) -> None:
+        self._frames_path, self._path, self._bands = out / "log_mels.f16", out / "journal.jsonl", bands
+        self.entries: dict[str, Entry] = {}
+        self._end = 0
+        self._recover()
+
+    def has(self, path: str, stamp: str) -> bool:
+        """Tells whether a file was decoded, or refused, in the state it is in now."""
+        entry = self.entries.get(path)
+        return entry is not None and entry.stamp == stamp
+
+    def add(self, path: str, stamp: str, result: "_Decoded") -> None:
+        """Appends a file's frames and then its line: a line is never there without its frames."""
+        entry = Entry(path, stamp, self._end, len(result.log_mel), result.remark, result.error)
+        self._frames_file.write(result.log_mel.tobytes())
+        self._frames_file.flush()
+        self._file.write(json.dumps(entry._asdict()) + "\n")
+        self._file.flush()
+        self.entries[path] = entry
+        self._end += entry.frames
+
+    def __enter__(self) -> "_Journal":
+        self._frames_file = self._frames_path.open("ab")
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._frames_file, self._file):
+            os.fsync(file.fileno())
+            file.close()
+
+    def _recover(self) -> None:
+        """Reads the journal up to the first line that is torn or promises frames the file does not hold."""
+        for path in (self._frames_path, self._path):
+            path.touch()
+        frame_bytes = 2 * self._bands
+        held = self._frames_path.stat().st_size // frame_bytes
+        good_bytes = 0
+        for line in self._path.read_bytes().splitlines(keepends=True):
+            entry = _parse_entry(line)
+            if entry is None or entry.first_frame + entry.frames > held:
+                break
+            self.entries[entry.path] = entry
+            self._end = max(self._end, entry.first_frame + entry.frames)
+            good_bytes += len(line)
+        os.truncate(self._path, good_bytes)
+        os.truncate(self._frames_path, self._end * frame_bytes)
+
+
+class _Decoded(NamedTuple):
+    log_mel: NDArray[np.float16]
+    remark: str
+    error: str
+
+
+def _decode(path: str, features: recipe.Features) -> _Decoded:
+    """Returns a file's log-mel, or the one line that says why it has none. Runs in a worker process."""
+    try:
+        waveform = audio.read(Path(path), sample_rate_hz=features.sample_rate_hz)
+    except AudioError as error:
+        return _failed(features, str(error))
+    remark = SILENT if audio.is_silent(waveform) else ""
+    return _Decoded(log_mel_of(waveform, features).astype(np.float16), remark, "")
+
+
+def log_mel_of(waveform: NDArray[np.float32], features: recipe.Features) -> NDArray[np.float32]:
+    """Returns the log-mel of a waveform, trimmed first: (samples,) -> (frames, bands) float32 dB. Section 2.1."""
+    return logmel.log_mel(
+        audio.trim(waveform, below_peak_db=features.trim_below_peak_db),
+        sample_rate_hz=features.sample_rate_hz,
+        fft_length=features.fft_length,
+        hop_length=features.hop_length,
+        mel_bands=features.mel_bands,
+        fmin_hz=features.fmin_hz,
+        fmax_hz=features.fmax_hz,
+        reference=None if features.reference == "peak" else features.reference,
+        floor_db=features.floor_db,
+    )
+
+
+def _failed(features: recipe.Features, error: str) -> _Decoded:
+    return _Decoded(np.empty((0, features.mel_bands), np.float16), "", error)
+
+
+def _decoded(paths: Sequence[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, _Decoded]]:
+    """Yields every path with its result, in order; a few files a worker are under way at any time."""
+    if workers <= 1 or len(paths) <= 1:
+        yield from ((path, _decode(path, features)) for path in paths)
+        return
+    remaining = deque(paths)
+    while remaining:
+        try:
+            for path, result in _in_pool(tuple(remaining), features, workers):
+                yield path, result
+                remaining.popleft()
+        except BrokenProcessPool:
+            # A decoder took its process down. The files under way are tried one process each, to name the culprit.
+            for _ in range(min(_under_way(workers), len(remaining))):
+                path = remaining.popleft()
+                yield path, _decode_alone(path, features)
+
+
+def _under_way(workers: int) -> int:
+    return 4 * workers
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _in_pool(paths: Iterable[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, _Decoded]]:
+    remaining = iter(paths)
+    with _pool(workers) as pool:
+
+        def submitted(count: int) -> Iterator[tuple[str, Future[_Decoded]]]:
+            return ((path, pool.submit(_decode, path, features)) for path in islice(remaining, count))
+
+        queue = deque(submitted(_under_way(workers)))
+        while queue:
+            path, future = queue.popleft()
+            result = future.result()
+            queue.extend(submitted(1))
+            yield path, result
+
+
+def _decode_alone(path: str, features: recipe.Features) -> _Decoded:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(_decode, path, features).result()
+    except BrokenProcessPool:
+        return _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out")
+
+
+def _claim(out: Path, features: recipe.Features) -> None:
+    """Makes `out` a store for these features, or refuses it."""
+    if not is_store(out):
+        strangers = [entry.name for entry in out.iterdir() if entry.name != "lock"]
+        if strangers:
+            raise StoreError(f"{out}: not a store, and not empty ({strangers[0]}); give another folder to --out")
+        _write_head(out, {"features": features.model_dump(), "complete": False})
+        return
+    found = recipe.Features.model_validate(_read_head(out)["features"])
+    refuse_other_features(out, found, features)
+
+
+def refuse_other_features(out: Path, found: recipe.Features, wanted: recipe.Features) -> None:
+    """Raises StoreError naming every field in which a store's features differ from those wanted."""
+    if different := recipe.differences(found, wanted, "features."):
+        raise StoreError(
+            f"{out}: made with other features: {'; '.join(different)}; prepare into another folder, or use its features"
+        )
+
+
+def _publish(
+    dataset: tables.Dataset, out: Path, features: recipe.Features, journal: _Journal, *, decoded: int
+) -> Report:
+    """Writes clips.csv, bad_files.csv and store.json from the journal, each whole or not at all, if they changed."""
+    entries = {clip: journal.entries[str(clip.path)] for clip in dataset.clips}
+    good = {clip: entry for clip, entry in entries.items() if not entry.error}
+    broken = [
+        tables.Problem(clip.fname, clip.role, clip.path, entry.error) for clip, entry in entries.items() if entry.error
+    ]
+    problems = (*dataset.problems, *broken)
+    files.atomic_write(
+        out / "bad_files.csv",
+        tables.csv_text(_BAD_COLUMNS, [(p.fname, p.role, str(p.path), p.what) for p in problems]),
+    )
+    if not any(clip.role != "test" for clip in good):
+        raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
+    index = tables.csv_text(_COLUMNS, [_index_row(clip, entry) for clip, entry in good.items()])
+    head = {"features": features.model_dump(), "vocabulary": list(dataset.vocabulary.names), "complete": True}
+    if not _is_current(out, index, head):
+        moments = _moments(good, out, features.mel_bands)
+        _write_head(out, head | {"complete": False, "moments": moments})
+        files.atomic_write(out / "clips.csv", index)
+        _write_head(out, head | {"moments": moments})
+    counts = {role: sum(clip.role == role for clip in good) for role in ROLES}
+    silent = tuple(clip.fname for clip, entry in good.items() if entry.remark == SILENT)
+    return Report(decoded, len(entries) - decoded, counts, problems, silent)
+
+
+def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
+    index_path = out / "clips.csv"
+    if not index_path.is_file() or index_path.read_text("utf-8") != index:
+        return False
+    found = _read_head(out)
+    return "moments" in found and all(found.get(key) == value for key, value in head.items())
+
+
+def _moments(good: dict[tables.Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
+    """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
+    role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
+    frames = _open_frames(out, bands)
+    chosen = (
+        frames[entry.first_frame : entry.first_frame + entry.frames]
+        for clip, entry in good.items()
+        if clip.role == role
+    )
+    mean, std = logmel.running_moments(chosen)
+    return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
+
+
+def _index_row(clip: tables.Clip, entry: Entry) -> tuple[str, ...]:
+    return (
+        clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", str(clip.path),
+        str(entry.first_frame), str(entry.frames), entry.remark,
+    )  # fmt: skip
+
+
+def _read_index(path: Path) -> tuple[tuple[tables.Clip, ...], NDArray[np.int64]]:
+    rows = tables.read_rows(path, _COLUMNS)
+    clips = tuple(
+        tables.Clip(
+            fname=row["fname"],
+            labels=tuple(label for label in row["labels"].split(",") if label),
+            path=Path(row["path"]),
+            role=row["role"],
+            usage=row["usage"] or None,
+        )
+        for row in rows
+    )
+    spans = np.array([(int(row["first_frame"]), int(row["frames"])) for row in rows], dtype=np.int64)
+    return clips, spans.reshape(-1, 2)
+
+
+def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:
+    file = path / "log_mels.f16"
+    if not file.is_file() or file.stat().st_size == 0:
+        return np.empty((0, bands), np.float16)
+    return np.memmap(file, np.float16, "r").reshape(-1, bands)
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    try:
+        head = json.loads((path / "store.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {path}`") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}/store.json: not readable ({error}); prepare the store anew") from None
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise StoreError(f"{path}: a store of another format than {FORMAT}; prepare it anew with this version")
+    return head
+
+
+def _write_head(path: Path, head: dict[str, Any]) -> None:
+    files.atomic_write(path / "store.json", json.dumps({"format": FORMAT, **head}, indent=1) + "\n")
+
+
+def _parse_entry(line: bytes) -> Entry | None:
+    try:
+        return Entry(**json.loads(line)) if line.endswith(b"\n") else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}-{status.st_mtime_ns}"

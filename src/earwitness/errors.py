@@ -1,0 +1,51 @@
+"""Everything a user's input can cause, as one tree.
+
+    EarwitnessError
+    ├── AudioError         a sound file that cannot be read, or holds nothing to hear
+    │   └── MissingExtra   it could be read if an optional part were installed
+    ├── TableError         a table (clip list, scores, vocabulary) that is not what it should be
+    ├── RecipeError        unknown or out-of-range settings; lists all of them at once
+    ├── StoreError         a store of prepared clips that is missing, damaged, or made otherwise
+    ├── RunError           a training run that cannot be started, resumed or opened
+    │   └── Diverged       the loss stopped being a number
+    └── ModelError         a model folder that is missing, damaged, or of another kind
+
+Every message is one line that says what is wrong, where (file, row, field), and what to do about it.
+The command line prints that line and exits with status 2; a library user catches `EarwitnessError`.
+"""
+
+
+class EarwitnessError(Exception):
+    """Base of all errors that a user's input can cause."""
+
+
+class AudioError(EarwitnessError):
+    """A sound file that cannot be read, or that holds nothing to hear."""
+
+
+class MissingExtra(AudioError):
+    """A file that an optional part of earwitness could read, were it installed."""
+
+
+class TableError(EarwitnessError):
+    """A table that cannot be read, or whose rows contradict each other or the vocabulary."""
+
+
+class RecipeError(EarwitnessError):
+    """Unknown, mistyped or out-of-range settings; the message lists all of them."""
+
+
+class StoreError(EarwitnessError):
+    """A store that is missing, damaged, incomplete, or made with other settings."""
+
+
+class RunError(EarwitnessError):
+    """A training run that cannot be started, resumed or opened."""
+
+
+class Diverged(RunError):
+    """The loss became infinite or not a number; the last good checkpoint is kept."""
+
+
+class ModelError(EarwitnessError):
+    """A model folder that is missing, damaged, or of another kind than asked for."""

@@ -1,0 +1,210 @@
+"""How good a table of scores is: overall, per class, and on each part of the test set."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .corpus import Store, refuse_other_features
+from .errors import TableError
+from .labels import Vocabulary
+from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
+from .tables import Clip, Dataset, Problem, write_csv
+from .tagging import Tagger
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The lwlrap of some clips.
+
+    lwlrap: 0..1. interval: (low, high), 95 % by bootstrap over clips. clips: how many there were.
+    tied_clips: how many hold equal scores that make the last decimals of `lwlrap` a matter of chance.
+    """
+
+    lwlrap: float
+    interval: tuple[float, float]
+    clips: int
+    tied_clips: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON knows them."""
+        return {
+            "lwlrap": self.lwlrap,
+            "interval": list(self.interval),
+            "clips": self.clips,
+            "tied_clips": self.tied_clips,
+        }
+
+
+@dataclass(frozen=True)
+class ClassFigure:
+    """One class: the clips that carry it, its lwlrap (NaN if none does), its weight in the overall figure."""
+
+    name: str
+    clips: int
+    lwlrap: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that `evaluate` reports; `by_usage` is empty where the test set is not divided."""
+
+    overall: Figure
+    per_class: tuple[ClassFigure, ...]
+    by_usage: dict[str, Figure] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `evaluate --json` writes; the lwlrap of a class that no clip carries is null."""
+        report = self.overall.as_json()
+        report["per_class"] = {
+            each.name: {"lwlrap": _unless_nan(each.lwlrap), "weight": each.weight, "clips": each.clips}
+            for each in self.per_class
+        }
+        if self.by_usage:
+            report["by_usage"] = {usage: figure.as_json() for usage, figure in self.by_usage.items()}
+        return report
+
+    def write_per_class_csv(self, path: str | Path) -> None:
+        """Write `name,clips,lwlrap,weight`, one row a class; without clips, lwlrap is empty."""
+        rows = ((each.name, each.clips, _unless_nan(each.lwlrap), each.weight) for each in self.per_class)
+        write_csv(path, ("name", "clips", "lwlrap", "weight"), rows)
+
+
+def evaluate_scores(
+    truth: NDArray[Any],
+    scores: NDArray[Any],
+    vocabulary: Vocabulary,
+    usage: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """The evaluation of `scores` (clips, classes) against the labels `truth` (clips, classes).
+
+    usage: for each clip its part of the test set (FSDKaggle2019: Public or Private), or None for no part.
+    seed: of the bootstrap.
+    Raises ValueError for shapes that do not fit, a NaN score, or a part without any label.
+    """
+    if truth.shape[1:] != (len(vocabulary),):
+        raise ValueError(f"truth {truth.shape} does not have the vocabulary's {len(vocabulary)} classes")
+    if usage is not None and len(usage) != len(truth):
+        raise ValueError(f"{len(usage)} usages for {len(truth)} clips")
+    result = lwlrap(truth, scores)
+    return Evaluation(
+        overall=_figure(result, truth, scores, seed),
+        per_class=_class_figures(result, truth, vocabulary),
+        by_usage={
+            part: _figure(lwlrap(truth[rows], scores[rows]), truth[rows], scores[rows], seed)
+            for part, rows in _parts(usage or ())
+        },
+    )
+
+
+class Scored(NamedTuple):
+    """Test clips with their scores (clips, classes) float64, and those that could not be scored."""
+
+    clips: tuple[Clip, ...]
+    scores: NDArray[np.float64]
+    problems: tuple[Problem, ...]
+
+
+def score_dataset(
+    tagger: Tagger, dataset: Dataset, *, on_clip: Callable[[int, int], None] = lambda done, total: None
+) -> Scored:
+    """The scores of a dataset's test clips, from their sound files; a file that can't be read becomes a problem.
+
+    `on_clip(done, total)` is called after each clip. Raises TableError where there is no test clip to score.
+    """
+    clips = dataset.by_role("test")
+    _require_test_clips(clips, dataset.root)
+    good: list[tuple[Clip, NDArray[np.float64]]] = []
+    problems = [problem for problem in dataset.problems if problem.role == "test"]
+    for done, (clip, tagged) in enumerate(zip(clips, tagger.tag_many(clip.path for clip in clips), strict=True), 1):
+        if tagged.scores is None:
+            problems.append(Problem(clip.fname, clip.role, clip.path, str(tagged.error)))
+        else:
+            good.append((clip, tagged.scores))
+        on_clip(done, len(clips))
+    if not good:
+        raise TableError(f"{dataset.root}: not one test clip could be scored; first: {problems[0].what}")
+    return Scored(tuple(clip for clip, _ in good), np.stack([scores for _, scores in good]), tuple(problems))
+
+
+def score_store(
+    tagger: Tagger, store: Store, *, on_clip: Callable[[int, int], None] = lambda done, total: None
+) -> Scored:
+    """The scores of a store's test clips, from their prepared log-mels.
+
+    Raises StoreError where these were made otherwise than the model's, TableError where there are none.
+    """
+    refuse_other_features(store.path, store.features, tagger.recipe.features)
+    rows = store.rows("test")
+    clips = tuple(store.clips[row] for row in rows)
+    _require_test_clips(clips, store.path)
+    scores: list[NDArray[np.float64]] = []
+    for row in rows:
+        scores.append(tagger.scores_of_log_mel(store.log_mel(int(row))))
+        on_clip(len(scores), len(rows))
+    return Scored(clips, np.stack(scores), ())
+
+
+def _require_test_clips(clips: Sequence[Clip], where: Path) -> None:
+    if not clips:
+        raise TableError(
+            f"{where}: no test clips; give test_post_competition.csv (fname,labels[,usage]) beside a folder test, "
+            "or a CSV whose column split says test"
+        )
+
+
+def align(clips: Sequence[Clip], fnames: Sequence[str], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of `scores` (rows, classes), named by `fnames`, in the order of `clips`: (clips, classes).
+
+    Raises TableError if a clip has no row, a row no clip, or a name stands twice; names up to three of each.
+    """
+    wanted = [clip.fname for clip in clips]
+    rows = {fname: row for row, fname in enumerate(fnames)}
+    faults = {
+        "scored twice": _repeated(fnames),
+        "without scores": [fname for fname in wanted if fname not in rows],
+        "scored but not in the clip list": sorted(rows.keys() - set(wanted)),
+    }
+    complaints = [f"{len(names)} {fault} ({_first_three(names)})" for fault, names in faults.items() if names]
+    if complaints:
+        raise TableError(
+            f"the scores do not fit the {len(clips)} clips: {'; '.join(complaints)}: "
+            "the score table needs exactly one row a clip, under the clip list's fname"
+        )
+    return scores[[rows[fname] for fname in wanted]]
+
+
+def _figure(result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], seed: int) -> Figure:
+    interval = bootstrap_interval(truth, scores, seed=seed)
+    return Figure(result.overall, interval, clips=len(truth), tied_clips=result.tied_clips)
+
+
+def _class_figures(result: Lwlrap, truth: NDArray[Any], vocabulary: Vocabulary) -> tuple[ClassFigure, ...]:
+    clips_per_class = (truth > 0).sum(axis=0)
+    columns = zip(vocabulary.names, clips_per_class, result.per_class, result.weights, strict=True)
+    return tuple(ClassFigure(name, int(clips), float(value), float(w)) for name, clips, value, w in columns)
+
+
+def _parts(usage: Sequence[str | None]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Each part of the test set with the mask (clips,) of its clips, in alphabetical order."""
+    names = sorted({part for part in usage if part is not None})
+    return [(name, np.array([part == name for part in usage])) for name in names]
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+def _first_three(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _unless_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,64 @@
+"""Files that are either whole or not there: written beside their place under another name, then moved."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path to write to, which becomes `path` when the block ends, and is deleted when it fails.
+
+    The temporary path lies in the same folder (made if need be), because only a move within one file system
+    is atomic, and keeps the suffix, because libraries choose formats by it. A link is followed, so what it
+    points to is replaced. A reader, or a run that starts after a power cut, sees the old file or the new one,
+    never a part.
+    Raises OSError: as writing does, if the block wrote no file, or if `path` is a folder, a device or a pipe.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        # Moving a file over /dev/null would replace the device.
+        raise FileExistsError(f"{path} is not an ordinary file: choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".part-{secrets.token_hex(8)}{target.suffix}")
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(target)
+    except BaseException:  # Control-C leaves no part behind either
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def atomic_write(path: str | Path, data: bytes | str) -> None:
+    """Make `path` hold exactly `data`; text becomes UTF-8, its line ends as they are. Raises OSError."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
+    """Holds a lock file while the block runs; raises `busy` where another process holds it.
+
+    The system lets go of it when the process ends, however it ends. Where there are no such locks, nothing is held.
+    """
+    with Path(path).open("a") as stream:
+        if fcntl is not None:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise busy from None
+        yield
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until the contents of `path` are on the disk; a move may otherwise get there before them."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

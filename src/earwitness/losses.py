@@ -1,0 +1,83 @@
+"""Focal loss (Eq. 3), binary ArcFace (Eq. 4), cross-entropy in their place, and their sum (Eq. 5).
+
+Report: section 2.5. Every loss sums over the classes of a sample and averages over the samples of a batch
+(docs/paper.md, row 1), takes soft labels, and is computed in float32 whatever the network runs in.
+"""
+
+import math
+
+import torch
+from torch.nn import functional
+
+# Closer to 1 than this and the gradient of sqrt(1 - cos^2) is no longer finite in float32.
+_SMALLEST_SINE_SQUARED = 1e-7
+
+
+def focal(logits: torch.Tensor, labels: torch.Tensor, *, gamma: float) -> torch.Tensor:
+    """Returns the binary focal loss -sum_c [(1-p)^gamma y log p + p^gamma (1-y) log(1-p)], p = sigmoid(logit).
+
+    Report: Eq. 3. logits and labels (n, classes), labels in [0, 1]; a scalar. gamma = 0 is cross-entropy.
+    """
+    logits, labels = logits.float(), labels.float()
+    log_p, log_not_p = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    # (1-p)^gamma = exp(gamma * log(1-p)): exact far out, where 1 - p itself would round to 0.
+    present = torch.exp(gamma * log_not_p) * labels * log_p
+    absent = torch.exp(gamma * log_p) * (1.0 - labels) * log_not_p
+    return -(present + absent).sum(dim=1).mean()
+
+
+def arcface_logits(cosines: torch.Tensor, labels: torch.Tensor, *, scale: float, margin: float) -> torch.Tensor:
+    """Returns s * (y cos(theta + m) + (1 - y) cos theta), the logits whose cross-entropy is binary ArcFace.
+
+    Report: Eq. 4, with its sign mended (docs/paper.md, row 2) and soft labels defined (row 3). Where theta + m would
+    pass pi, cos(theta + m) would rise again; the straight line cos(theta) - m sin(m) goes on falling there instead.
+    """
+    cosines, labels = cosines.float(), labels.float()
+    sines = torch.sqrt((1.0 - cosines.square()).clamp_min(_SMALLEST_SINE_SQUARED))
+    moved = cosines * math.cos(margin) - sines * math.sin(margin)
+    past_pi = cosines < math.cos(math.pi - margin)
+    with_margin = torch.where(past_pi, cosines - margin * math.sin(margin), moved)
+    return scale * (labels * with_margin + (1.0 - labels) * cosines)
+
+
+def arcface(cosines: torch.Tensor, labels: torch.Tensor, *, scale: float, margin: float) -> torch.Tensor:
+    """Returns the binary ArcFace loss, a scalar. cosines (n, classes) in [-1, 1], labels (n, classes) in [0, 1].
+
+    Report: Eq. 4. -log 1/(1 + exp(-s cos(theta + m))) for present classes, -log 1/(1 + exp(s cos theta)) for others.
+    """
+    return cross_entropy(arcface_logits(cosines, labels, scale=scale, margin=margin), labels)
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Returns the binary cross-entropy -sum_c [y log p + (1-y) log(1-p)], p = sigmoid(logit); a scalar."""
+    per_class = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
+    return per_class.sum(dim=1).mean()
+
+
+def head_terms(
+    logits: torch.Tensor,
+    cosines: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    kind: str,
+    focal_gamma: float,
+    arcface_scale: float,
+    arcface_margin: float,
+    arcface_weight: float,
+) -> dict[str, torch.Tensor]:
+    """Returns one head's terms of Eq. 5 by name, each a scalar that is already weighted.
+
+    Report: section 2.5. `kind` is "focal+arcface" (the report), "focal", or "cross-entropy" (in place of both).
+    """
+    if kind == "cross-entropy":
+        return {"cross-entropy": cross_entropy(logits, labels)}
+    found = {"focal": focal(logits, labels, gamma=focal_gamma)}
+    if kind == "focal+arcface":
+        unweighted = arcface(cosines, labels, scale=arcface_scale, margin=arcface_margin)
+        found["arcface"] = arcface_weight * unweighted
+    return found
+
+
+def total(teacher: dict[str, torch.Tensor], student: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Returns the sum of all terms of both heads, a scalar. Report: Eq. 5 (balance: docs/paper.md, row 4)."""
+    return torch.stack([*teacher.values(), *student.values()]).sum()

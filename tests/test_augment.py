@@ -1,0 +1,79 @@
+"""SpecAugment, reversal with doubled labels, and mixup, by hand-made draws and by their distributions."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from earwitness import augment
+
+
+def test_masks_are_as_wide_as_the_report_says() -> None:
+    """Row 14: widths are Uniform(0, 0.1 * 192) rounded, so 0 to 19 with a mean of 9.6; every mask lies inside."""
+    masks = augment.draw_masks(np.random.default_rng(0), patches=20_000, masks=2, size=192, fraction=0.1)
+    assert masks.widths.min() == 0 and masks.widths.max() == 19
+    assert masks.widths.mean() == pytest.approx(9.6, abs=0.1)
+    assert masks.starts.min() == 0 and (masks.starts + masks.widths).max() == 192
+    assert masks.starts.mean() == pytest.approx((192 - 9.6) / 2, abs=1.0)
+
+
+def test_spec_augment_by_hand() -> None:
+    patches = np.ones((1, 4, 3), np.float32)
+    time = augment.Masks(np.array([[1, 3]]), np.array([[2, 0]]))
+    frequency = augment.Masks(np.array([[2]]), np.array([[1]]))
+    expected = [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 1, 0]]
+    np.testing.assert_array_equal(augment.apply_spec_augment(patches, time, frequency)[0], expected)
+    assert patches.all(), "the input is left alone"
+
+
+def test_reversal_by_hand() -> None:
+    patches = np.arange(8.0).reshape(2, 4, 1)
+    flipped = augment.apply_reversal(patches, np.array([False, True]))
+    np.testing.assert_array_equal(flipped[:, :, 0], [[0, 1, 2, 3], [7, 6, 5, 4]])
+
+
+def test_doubled_labels_are_the_reports_example() -> None:
+    """Section 2.2: (0, 1, 1) becomes (0, 1, 1 | 0, 0, 0), and reversed (0, 0, 0 | 0, 1, 1)."""
+    labels = np.array([[0, 1, 1], [0, 1, 1]], np.float32)
+    doubled = augment.double_labels(labels, np.array([False, True]))
+    np.testing.assert_array_equal(doubled, [[0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1]])
+    assert doubled.dtype == np.float32
+
+
+def test_half_of_the_patches_are_reversed() -> None:
+    assert augment.draw_reversal(np.random.default_rng(1), patches=20_000).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_mixup_by_hand() -> None:
+    """Eq. 2: x' = 0.75 x_1 + 0.25 x_2, and the same for y, with the same partner."""
+    mixing = augment.Mixing(np.array([0.75, 1.0], np.float32), np.array([1, 0]))
+    x, y = torch.tensor([[[0.0]], [[8.0]]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert augment.apply_mixup(x, mixing).flatten().tolist() == [2.0, 8.0]
+    assert augment.apply_mixup(y, mixing).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
+def test_mixup_keeps_the_greater_share() -> None:
+    """lambda' = max(lambda, 1 - lambda): in [0.5, 1]; the mean for Beta(0.4, 0.4) is 0.5 + E|lambda - 0.5|."""
+    mixing = augment.draw_mixup(np.random.default_rng(2), rows=50_000, alpha=0.4)
+    lam = np.random.default_rng(3).beta(0.4, 0.4, 200_000)
+    assert mixing.lam.min() >= 0.5 and mixing.lam.max() <= 1.0
+    assert mixing.lam.mean() == pytest.approx(0.5 + np.abs(lam - 0.5).mean(), abs=0.005)
+    assert len(np.unique(mixing.lam)) > 40_000, "one lambda a pair, not one a batch"
+    np.testing.assert_array_equal(np.sort(mixing.partner), np.arange(50_000))
+
+
+def test_no_mixup_with_alpha_0() -> None:
+    x = torch.randn(5, 2)
+    torch.testing.assert_close(augment.apply_mixup(x, augment.draw_mixup(np.random.default_rng(0), rows=5, alpha=0)), x)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 9))
+def test_a_draw_is_a_function_of_its_generator(seed: int, rows: int) -> None:
+    patches = np.random.default_rng(seed).normal(size=(rows, 16, 8)).astype(np.float32)
+    settings = {
+        "frequency_masks": 2, "time_masks": 2, "frequency_mask_fraction": 0.3, "time_mask_fraction": 0.3,
+    }  # fmt: skip
+    once, again = (augment.spec_augment(np.random.default_rng(seed), patches, **settings) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert ((once == patches) | (once == 0)).all()

@@ -1,0 +1,90 @@
+"""Atomic files: whole or not there, and nothing left behind."""
+
+import stat
+import sys
+
+import pytest
+
+from earwitness.files import atomic_path, atomic_write
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize(("data", "expected"), [(b"\x00\xff", b"\x00\xff"), ("é\r\n\n", b"\xc3\xa9\r\n\n"), ("", b"")])
+def test_write_holds_exactly_the_data(tmp_path, data, expected):
+    atomic_write(tmp_path / "file", data)
+    assert (tmp_path / "file").read_bytes() == expected
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_write_replaces_and_makes_folders(tmp_path):
+    path = tmp_path / "new" / "deep" / "file.txt"
+    atomic_write(str(path), "one")
+    atomic_write(path, "two")
+    assert path.read_text() == "two"
+    assert names_in(path.parent) == ["file.txt"]
+
+
+def test_temporary_path_is_a_neighbour_with_the_same_suffix(tmp_path):
+    path = tmp_path / "scores.csv"
+    with atomic_path(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".csv"
+        temporary.write_text("x")
+        assert not path.exists()
+    assert path.read_text() == "x"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_failure_leaves_the_old_file_and_no_part(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(error), atomic_path(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_block_that_wrote_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "file"):
+        pass
+    assert names_in(tmp_path) == []
+
+
+def test_folder_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(FileExistsError, match="not an ordinary file"):
+        atomic_write(tmp_path, "x")
+
+
+@POSIX
+def test_device_is_not_replaced():
+    with pytest.raises(FileExistsError, match="not an ordinary file"):
+        atomic_write("/dev/null", "x")
+
+
+@POSIX
+def test_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    atomic_write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+@POSIX
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    atomic_write(tmp_path / "atomic", "x")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")]
+    assert modes[0] == modes[1]
+
+
+def test_long_names_work(tmp_path):
+    path = tmp_path / ("x" * 250 + ".csv")
+    atomic_write(path, "x")
+    assert path.read_text() == "x"

@@ -1,0 +1,87 @@
+"""The recipe: the report's numbers by default, differences by file and override, refusals that teach."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from earwitness import recipe
+from earwitness.errors import RecipeError
+
+
+def test_the_defaults_are_table_2() -> None:
+    r = recipe.Recipe()
+    assert (r.augmentation.frequency_masks, r.augmentation.time_masks) == (2, 2)
+    assert (r.augmentation.frequency_mask_fraction, r.augmentation.time_mask_fraction) == (0.1, 0.1)
+    assert (r.stage2.threshold, r.augmentation.mixup_alpha) == (0.5, 0.4)
+    assert (r.loss.arcface_scale, r.loss.arcface_margin) == (30, 0.5)
+    assert (r.stage1.curated + r.stage1.noisy, r.stage2.curated, r.stage2.noisy) == (64, 6, 58)
+    assert (r.stage1.ramp_epochs, r.stage1.anneal_epochs) == (10, 90)
+    assert (r.stage2.ramp_epochs, r.stage2.anneal_epochs) == (15, 285)
+    assert r.optimizer.learning_rate == 0.0035
+    assert r.stage1.lengths(310) == (3_100, 27_900) and r.stage2.lengths(310) == (4_650, 88_350)
+
+
+def test_a_dump_reads_back_as_the_same_recipe(tmp_path: Path) -> None:
+    changed = recipe.load(
+        None, ["stage1.ramp_steps=5", "stage1.anneal_steps=7", "loss.kind=focal", "features.reference=2.5"]
+    )
+    for explain in (False, True):
+        path = tmp_path / "all.toml"
+        path.write_text(recipe.dump(changed, explain=explain), "utf-8")
+        assert recipe.load(path) == changed
+
+
+def test_show_recipe_explains_every_field() -> None:
+    for line in recipe.dump(recipe.Recipe(), explain=True).splitlines():
+        assert not line or line.startswith("[") or len(line.partition("# ")[2]) > 10, line
+
+
+def test_overrides_come_after_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[network]\nwidth = 0.5\n[stage2]\nthreshold = 0.4\n", "utf-8")
+    found = recipe.load(path, ["network.width=0.25", 'loss.kind="focal"'])
+    assert (found.network.width, found.stage2.threshold, found.loss.kind) == (0.25, 0.4, "focal")
+    assert found.stage2.noisy == 58
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["stage2.ramp_epoch=5"], ["stage2.ramp_epoch", "stage2.ramp_epochs"]),
+        (["netwrk.width=1"], ["netwrk", "network.width"]),
+        (["network.width=9"], ["network.width = 9", "less than or equal to 4"]),
+        (["loss.kind=cross-entrpy"], ["loss.kind", "'cross-entropy'"]),
+        (["stage2.curated=0"], ["stage2", "curated >= 1"]),
+        (["features.fmax_hz=20000"], ["fmax_hz", "half of sample_rate_hz"]),
+        (["nonsense"], ["nonsense", "section.field=value"]),
+        (["network.width=9", "stage1.noisy=-1", "loss.s=1"], ["network.width", "stage1.noisy", "loss.s"]),
+    ],
+)
+def test_refusals_name_field_value_and_range_all_at_once(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(RecipeError) as refused:
+        recipe.load(None, overrides)
+    message = str(refused.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def test_an_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="laptop"):
+        recipe.load("labtop")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[network\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"broken\.toml"):
+        recipe.load(broken)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_that_comes_along_loads_and_differs_from_the_report(name: str) -> None:
+    assert recipe.load(name) != recipe.Recipe() or name == "report"
+    assert tomllib.loads(recipe.dump(recipe.load(name)))
+
+
+def test_differences_are_named() -> None:
+    ours, theirs = recipe.Recipe(), recipe.load(None, ["features.mel_bands=64"])
+    assert recipe.differences(ours, theirs) == ["features.mel_bands is 128, not 64"]
