@@ -3,12 +3,15 @@
 Heavy modules are imported inside the verbs, so that `--help` answers at once.
 """
 
+import errno
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from . import __version__
 from .errors import EarwitnessError
@@ -34,19 +37,23 @@ if TYPE_CHECKING:
     from .tables import Problem
     from .training import StepMetrics
 
-SOME_FAILED, REFUSED = 1, 2
+SOME_FAILED, REFUSED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 app = typer.Typer(
     help="Train an audio tagger from labels you can't trust, find out which to trust, and tag sound with it.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 all done, 1 done but for the files listed, 2 refused. --traceback shows where one arose.",
 )
-screen = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Names of files and classes are printed as they are: nothing in them is markup, and no line of them is broken.
+screen = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+errors = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
+# Typer brings a click of its own, or uses the installed one, by its version: this is the class of either.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
 RecipeOption = Annotated[
     str | None,
     typer.Option("--recipe", metavar="NAME|FILE", help="a recipe by name, or a TOML file; default: the report"),
@@ -56,24 +63,78 @@ SetOption = Annotated[
     typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="change one setting; repeatable"),
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures there as JSON")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="processor threads; default: all cores")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="processor threads; default: one for each core")
+]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
 
 
 def main() -> None:
     """Runs the command line; an error of the user's input ends it with one line and exit status 2."""
-    show_traceback = "--traceback" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--traceback"]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    show_traceback = len(arguments) < len(sys.argv) - 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name that the terminal's encoding lacks is shown with escapes.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="earwitness")
-    except EarwitnessError as error:
+        with typer.main.get_command(app).make_context("earwitness", arguments or ["--help"]) as context:
+            context.command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output, `head` perhaps, has enough. Python itself flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except KeyboardInterrupt:
+        _complain("earwitness: stopped; what was done is kept, the same command goes on (train: with --resume)")
+        sys.exit(INTERRUPTED)
+    except (EarwitnessError, OSError, _UsageError) as error:
         if show_traceback:
             raise
-        errors.print(f"earwitness: {error}", style="red", markup=False, soft_wrap=True)
+        _complain(f"earwitness: {_in_one_line(error)}")
         sys.exit(REFUSED)
-    except KeyboardInterrupt:
-        errors.print("earwitness: stopped; what was done is kept, the same command goes on (train: with --resume)")
-        sys.exit(130)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, _UsageError):
+        verb = error.ctx.command_path if error.ctx else "earwitness"
+        return f"{error.format_message().rstrip('.')}; see `{verb} --help`"
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename is not None else ""
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{place}{error.strerror or error}" + (f"; {advice}" if advice else "")
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room, and give the same command again",
+    errno.EDQUOT: "make room, and give the same command again",
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.EPERM: "choose another place, or change its permissions",
+    errno.EROFS: "choose another place",
+    errno.EEXIST: "choose another name",
+    errno.EISDIR: "choose another name",
+    errno.ENOTDIR: "choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _say(line: str) -> None:
+    """Prints one line; what would not stand in it, such as a line end in a file's name, is shown as an escape."""
+    screen.print(_printable(line))
+
+
+def _complain(line: str) -> None:
+    """Prints one line to stderr, as `_say`."""
+    errors.print(_printable(line), style="red")
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _version(wanted: bool) -> None:
@@ -93,17 +154,22 @@ def _options(
 
 @app.command()
 def prepare(
-    dataset: Annotated[Path, typer.Argument(help="a dataset's folder, or a CSV with fname,labels[,split]")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV with fname,labels[,split]")
+    ],
     out: Annotated[
         Path,
         typer.Option(metavar="STORE", help="the store's folder; made, brought up to date, or gone on with"),
     ],
     recipe: RecipeOption = None,
     settings: SetOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="decoding processes; default: all cores")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="decoding processes; default: one for each core")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Decode a dataset's clips into a store of log-mels. Killed and run again, it goes on."""
+    """Decode a dataset's clips into a store of log-mels. Stopped anywhere, it goes on when run again."""
+    _require_room_for(json_file)
     from . import corpus, tables
     from . import recipe as recipes
 
@@ -111,13 +177,13 @@ def prepare(
     found = tables.read_dataset(dataset)
     started = time.perf_counter()
     with _bar("decoding") as advance:
-        report = corpus.prepare(found, out, features, workers=workers or _cores(), on_clip=advance)
+        report = corpus.prepare(found, out, features, workers=workers or _decoding_processes(), on_clip=advance)
     seconds = time.perf_counter() - started
     counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
-    rate = f" at {report.decoded / seconds:.0f} clips/s" if report.decoded else ""
-    screen.print(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
+    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
+    _say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
-        screen.print("no noisy clips: log-mels will be normalised by the curated set")
+        _say("no noisy clips: log-mels will be normalised by the curated set")
     _list_some("silent throughout, kept whole", report.silent)
     _write_json(
         json_file,
@@ -131,7 +197,7 @@ def prepare(
 
 @app.command()
 def train(
-    store: Annotated[Path | None, typer.Argument(help="a store that `prepare` made")] = None,
+    store: Annotated[Path | None, typer.Argument(metavar="STORE", help="a store that `prepare` made")] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="the run's folder")] = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
@@ -155,34 +221,38 @@ def train(
 
     chosen = _recipe_of_run(out, recipe, settings) if resume else recipes.load(recipe, settings or [])
     if show_recipe:
-        screen.print(recipes.dump(chosen, explain=True), end="", markup=False, soft_wrap=True)
+        screen.print(recipes.dump(chosen, explain=True), end="")
         return
     if store is None or out is None:
         raise typer.BadParameter("train needs a STORE and --out RUN (or --show-recipe)")
     if fold not in {"all", *(str(number) for number in range(5))}:
         raise typer.BadParameter(f"{fold}: give 0, 1, 2, 3, 4 or all", param_hint="--fold")
+    from . import corpus
+
+    opened = corpus.Store(store)
     _use_threads(threads)
-    from . import corpus, training
+    from . import training
 
     started = time.perf_counter()
     with _TrainingBar() as watcher:
         model = training.train(
-            corpus.Store(store), out, chosen,
+            opened, out, chosen,
             observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu,
         )  # fmt: skip
-    screen.print(f"{model}: written after {_duration(time.perf_counter() - started)}", soft_wrap=True)
+    _say(f"{model}: written after {_duration(time.perf_counter() - started)}")
 
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="a model's folder, such as RUN/model")],
-    dataset: Annotated[Path, typer.Argument(help="a dataset with a test table, or a store")],
+    model: ModelArgument,
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset with a test table, or a store")],
     json_file: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table of classes there")] = None,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Score a dataset's test clips and print lwlrap, overall and per class, with its interval."""
+    """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
+    _require_room_for(json_file, csv, scores)
     _use_threads(threads)
     from . import corpus, evaluation, tables
     from .tagging import Tagger
@@ -198,7 +268,7 @@ def evaluate(
         usage=[clip.usage for clip in clips],
     )  # fmt: skip
     _print_evaluation(result)
-    _write_json(json_file, result.as_json())
+    _write_json(json_file, result.as_json() | {"not_scored": len(problems)})
     if csv:
         result.write_per_class_csv(csv)
     if scores:
@@ -208,15 +278,16 @@ def evaluate(
 
 @app.command()
 def tag(
-    model: Annotated[Path, typer.Argument(help="a model's folder, such as RUN/model")],
-    paths: Annotated[list[Path], typer.Argument(help="sound files, and folders of them")],
+    model: ModelArgument,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="sound files, and folders of them")],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="a CSV with a column a class; default: tags on screen")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="tags to print for each file")] = 3,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="tags to print for each file")] = 3,
     threads: ThreadsOption = None,
 ) -> None:
-    """Tag sound files. A file that can't be read is listed at the end; the others are tagged."""
+    """Tag sound files. One that can't be read is listed at the end. Stopped, --out goes on when run again."""
+    _require_room_for(out)
     _use_threads(threads)
     from . import scoresheet
     from .tables import Problem
@@ -228,7 +299,7 @@ def tag(
     if out:
         with _bar("tagging", total=len(sounds)) as advance:
             bad = scoresheet.tag_to_csv(tagger, sounds, out, on_file=lambda _: advance())
-        screen.print(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
+        _say(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
     else:
         for sound, tagged in zip(sounds, tagger.tag_many(sound.path for sound in sounds), strict=True):
             if tagged.scores is None:
@@ -245,17 +316,17 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="where everything goes")] = Path("demo"),
     threads: ThreadsOption = None,
 ) -> None:
-    """The whole road on the built-in sound set: make it, prepare, train, evaluate, tag; with pictures."""
+    """Do it all on the built-in sound set. Make it, prepare, train, evaluate, tag; with pictures."""
     _use_threads(threads)
     from . import demo as journey
 
     with _bar("making the sound set") as advance:
         sounds = journey.make_sounds(out, on_clip=advance)
     with _bar("decoding") as advance:
-        store = journey.prepare_store(sounds, out, workers=_cores(), on_clip=advance)
+        store = journey.prepare_store(sounds, out, workers=_decoding_processes(), on_clip=advance)
     started = time.perf_counter()
     for name in journey.RECIPES:
-        screen.print(f"training with the recipe {name}")
+        _say(f"training with the recipe {name}")
         with _TrainingBar() as watcher:
             journey.train_one(name, store, out, observer=watcher)
     with _bar("tagging") as advance:
@@ -293,10 +364,10 @@ class _TrainingBar:
         self._total = total
         self._task = self._bar.add_task("", total=total, completed=done, stage="-", state="")
         if done:
-            screen.print(f"going on after {done} of {total} steps")
+            _say(f"going on after {done} of {total} steps")
 
     def note(self, text: str) -> None:
-        screen.print(f"note: {text}", markup=False)
+        _say(f"note: {text}")
 
     def stepped(self, metrics: "StepMetrics") -> None:
         assert self._task is not None
@@ -305,12 +376,12 @@ class _TrainingBar:
         state = f"loss {metrics.loss:.3g} lr {metrics.learning_rate:.4f}{guessed}{self._lwlrap}"
         self._bar.update(self._task, completed=metrics.step, stage=metrics.stage, state=state)
         if not screen.is_terminal and metrics.step % self._PLAIN_EVERY_STEPS == 0:
-            screen.print(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {state}")
+            _say(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {state}")
 
     def evaluated(self, step: int, overall: float) -> None:
         self._lwlrap = f" lwlrap {overall:.3f}"
         if not screen.is_terminal:
-            screen.print(f"after {step} steps: lwlrap of the held-out fold {overall:.4f}")
+            _say(f"after {step} steps: lwlrap of the held-out fold {overall:.4f}")
 
 
 class _Advance:
@@ -340,42 +411,43 @@ def _bar(text: str, total: int | None = None) -> Iterator[_Advance]:
 
 
 def _print_evaluation(result: "Evaluation") -> None:
-    table = Table("class", "clips", "lwlrap", "weight", box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(Column("class", overflow="fold"), box=None, header_style="bold", pad_edge=False)
+    for name in ("clips", "lwlrap", "weight"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in result.per_class:
-        table.add_row(one.name, str(one.clips), f"{one.lwlrap:.4f}", f"{one.weight:.4f}")
-    screen.print(table)
+        value = "-" if math.isnan(one.lwlrap) else f"{one.lwlrap:.4f}"
+        table.add_row(_printable(one.name), str(one.clips), value, f"{one.weight:.4f}")
+    screen.print(table, soft_wrap=False)
     for name, figure in {"all": result.overall, **result.by_usage}.items():
         low, high = figure.interval
-        screen.print(
-            f"lwlrap {figure.lwlrap:.4f} (95 % interval {low:.4f} to {high:.4f}), {name}: {figure.clips} clips"
-        )
+        _say(f"lwlrap {figure.lwlrap:.4f} (95 % interval {low:.4f} to {high:.4f}), {name}: {figure.clips} clips")
 
 
 def _print_tags(name: str, scores: Any, names: tuple[str, ...], top: int) -> None:
     best = (-scores).argsort(kind="stable")[:top]
-    screen.print(f"{name}: " + ", ".join(f"{names[index]} {scores[index]:.3f}" for index in best), markup=False)
+    _say(f"{name}: " + ", ".join(f"{names[index]} {scores[index]:.3f}" for index in best))
 
 
 def _print_demo(result: dict[str, Any], out: Path) -> None:
-    screen.print(
-        f"\nlwlrap on {result['test_clips']} test clips, equal steps ({result['steps']}):\n"
-        f"  curated clips only   {result['lwlrap_curated_only']:.4f}\n"
-        f"  the full system      {result['lwlrap_full']:.4f}\n"
-        f"  difference           {result['difference']:+.4f} "
-        f"(95 % interval {result['difference_interval'][0]:+.4f} to {result['difference_interval'][1]:+.4f})\n"
-        f"a mixed clip of {' and '.join(result['mixed_clip']['labels'])} is tagged\n  "
-        + ", ".join(f"{name} {score:.2f}" for name, score in result["mixed_clip"]["tags"].items())
-    )
-    for name in ("result.json", "learning_curve.png", "mixed_clip.png"):
-        screen.print(f"{out / name}", soft_wrap=True)
+    low, high = result["difference_interval"]
+    tags = ", ".join(f"{name} {score:.2f}" for name, score in result["mixed_clip"]["tags"].items())
+    for line in (
+        "",
+        f"lwlrap on {result['test_clips']} test clips, equal steps ({result['steps']}):",
+        f"  curated clips only   {result['lwlrap_curated_only']:.4f}",
+        f"  the full system      {result['lwlrap_full']:.4f}",
+        f"  difference           {result['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})",
+        f"a mixed clip of {' and '.join(result['mixed_clip']['labels'])} is tagged",
+        f"  {tags}",
+        *(f"{out / name}" for name in ("result.json", "learning_curve.png", "mixed_clip.png")),
+    ):
+        _say(line)
 
 
 def _list_some(what: str, names: tuple[str, ...], most: int = 5) -> None:
     if names:
         more = f" and {len(names) - most} more" if len(names) > most else ""
-        screen.print(f"{len(names)} {what}: {', '.join(names[:most])}{more}", soft_wrap=True)
+        _say(f"{len(names)} {what}: {', '.join(names[:most])}{more}")
 
 
 def _end_with_problems(problems: "list[Problem] | tuple[Problem, ...]", what: str, most: int = 10) -> None:
@@ -383,11 +455,25 @@ def _end_with_problems(problems: "list[Problem] | tuple[Problem, ...]", what: st
     if not problems:
         return
     for problem in problems[:most]:
-        errors.print(problem.what, style="red", markup=False, soft_wrap=True)
+        _complain(problem.what)
     if len(problems) > most:
-        errors.print(f"... and {len(problems) - most} more", style="red")
-    errors.print(f"{len(problems)} {what}", style="red", soft_wrap=True)
+        _complain(f"... and {len(problems) - most} more")
+    _complain(f"{len(problems)} {what}")
     raise typer.Exit(SOME_FAILED)
+
+
+def _require_room_for(*outputs: Path | None) -> None:
+    """Raises OSError now, and not after hours of work, where a file could not be written in the end."""
+    for path in outputs:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+        if not os.access(nearest, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
 
 
 def _recipe_of_run(run: Path | None, source: str | None, settings: list[str] | None) -> "Recipe":
@@ -415,6 +501,11 @@ def _use_threads(threads: int | None) -> None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _decoding_processes() -> int:
+    # Two even on one core: a decoder that crashes then ends a process of its own, and the file is named.
+    return max(2, _cores())
 
 
 def _duration(seconds: float) -> str:

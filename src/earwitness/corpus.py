@@ -13,6 +13,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import audio, files, logmel, recipe, tables
-from .errors import AudioError, StoreError
+from .errors import AudioError, StoreError, TableError
 from .labels import Vocabulary
 
 FORMAT = 1
@@ -77,14 +79,17 @@ class Store:
         if not head.get("complete"):
             raise StoreError(f"{path}: the store is not finished; run `earwitness prepare` again to go on")
         self.path = path
-        self.features = recipe.Features.model_validate(head["features"])
-        self.vocabulary = Vocabulary(tuple(head["vocabulary"]))
-        moments = head["moments"]
-        self.moments = Moments(
-            np.array(moments["mean"], np.float32), np.array(moments["std"], np.float32), moments["role"]
-        )
-        self.clips, self._spans = _read_index(path / "clips.csv")
-        self.labels = self.vocabulary.encode_all([clip.labels for clip in self.clips])
+        try:
+            self.features = recipe.Features.model_validate(head["features"])
+            self.vocabulary = Vocabulary(tuple(head["vocabulary"]))
+            moments = head["moments"]
+            self.moments = Moments(
+                np.array(moments["mean"], np.float32), np.array(moments["std"], np.float32), moments["role"]
+            )
+            self.clips, self._spans = _read_index(path / "clips.csv")
+            self.labels = self.vocabulary.encode_all([clip.labels for clip in self.clips])
+        except (KeyError, TypeError, ValueError, TableError) as error:
+            raise StoreError(f"{path}: damaged ({_brief(error)}); run `earwitness prepare` again") from None
         self._frames = _open_frames(path, self.features.mel_bands)
         if len(self._spans) and int(self._spans.sum(axis=1).max()) > len(self._frames):
             raise StoreError(f"{path}: log_mels.f16 is shorter than clips.csv says; run `earwitness prepare` again")
@@ -124,40 +129,44 @@ def prepare(
 ) -> Report:
     """Brings a store up to date with a dataset: decodes what is not there yet, then writes index and moments.
 
-    Files are decoded by `workers` processes and written in the order of the tables, each as soon as it is done, so a
-    killed call loses at most the clips under way. `on_clip(done, total)` is called after each file.
+    Files are decoded by `workers` processes (1: by this one) and written in the order of the tables, each as soon as
+    it is done, so a killed call loses at most the clips under way. A file that could not be decoded is tried again by
+    the next call. `on_clip(done, total)` is called after each file.
     StoreError where `out` is something else, is in use, or holds log-mels made with other features.
     """
+    _refuse_strangers(out)
     out.mkdir(parents=True, exist_ok=True)
     with files.lock(out / "lock", busy=StoreError(f"{out}: another `earwitness prepare` is writing this store")):
         _claim(out, features)
-        journal = _Journal(out, features.mel_bands)
-        stamps = {str(clip.path): _stamp(clip.path) for clip in dataset.clips}
-        pending = [path for path, stamp in stamps.items() if not journal.has(path, stamp)]
-        with journal:
+        stamps = {str(clip.path): stamp_of(clip.path) for clip in dataset.clips}
+        with _Journal(out, features.mel_bands) as journal:
+            pending = [path for path, stamp in stamps.items() if not journal.has(path, stamp)]
             for done, (path, result) in enumerate(_decoded(pending, features, workers), start=1):
                 journal.add(path, stamps[path], result)
                 on_clip(done, len(pending))
-        return _publish(dataset, out, features, journal, decoded=len(pending))
+        return _publish(dataset, out, features, journal, pending)
 
 
 class _Journal:
     """The store's frames and the journal of them, as far as both can be trusted; grows only at its end."""
 
     def __init__(self, out: Path, bands: int) -> None:
-        self._frames_path, self._path, self._bands = out / "log_mels.f16", out / "journal.jsonl", bands
+        self._out, self._bands = out, bands
+        self._frames_path, self._path = out / "log_mels.f16", out / "journal.jsonl"
         self.entries: dict[str, Entry] = {}
         self._end = 0
-        self._recover()
 
     def has(self, path: str, stamp: str) -> bool:
-        """Tells whether a file was decoded, or refused, in the state it is in now."""
+        """Tells whether a file was decoded in the state it is in now."""
         entry = self.entries.get(path)
-        return entry is not None and entry.stamp == stamp
+        return entry is not None and entry.stamp == stamp and not entry.error
 
     def add(self, path: str, stamp: str, result: "_Decoded") -> None:
         """Appends a file's frames and then its line: a line is never there without its frames."""
         entry = Entry(path, stamp, self._end, len(result.log_mel), result.remark, result.error)
+        known = self.entries.get(path)
+        if known and entry.error and (known.stamp, known.error) == (stamp, entry.error):
+            return
         self._frames_file.write(result.log_mel.tobytes())
         self._frames_file.flush()
         self._file.write(json.dumps(entry._asdict()) + "\n")
@@ -166,6 +175,14 @@ class _Journal:
         self._end += entry.frames
 
     def __enter__(self) -> "_Journal":
+        for path in (self._frames_path, self._path):
+            path.touch()
+        good_bytes = {self._path: self._recover(), self._frames_path: self._end * 2 * self._bands}
+        if any(path.stat().st_size != size for path, size in good_bytes.items()):
+            # Whatever is cut off is decoded anew, and until then what clips.csv says about it is not to be trusted.
+            _write_head(self._out, _read_head(self._out) | {"complete": False})
+            for path, size in good_bytes.items():
+                os.truncate(path, size)
         self._frames_file = self._frames_path.open("ab")
         self._file = self._path.open("a", encoding="utf-8")
         return self
@@ -175,22 +192,22 @@ class _Journal:
             os.fsync(file.fileno())
             file.close()
 
-    def _recover(self) -> None:
-        """Reads the journal up to the first line that is torn or promises frames the file does not hold."""
-        for path in (self._frames_path, self._path):
-            path.touch()
-        frame_bytes = 2 * self._bands
-        held = self._frames_path.stat().st_size // frame_bytes
+    def _recover(self) -> int:
+        """Reads the journal up to the first line that is torn or promises frames the file does not hold.
+
+        Returns the length in bytes of what was read.
+        """
+        held = self._frames_path.stat().st_size // (2 * self._bands)
         good_bytes = 0
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            entry = _parse_entry(line)
-            if entry is None or entry.first_frame + entry.frames > held:
-                break
-            self.entries[entry.path] = entry
-            self._end = max(self._end, entry.first_frame + entry.frames)
-            good_bytes += len(line)
-        os.truncate(self._path, good_bytes)
-        os.truncate(self._frames_path, self._end * frame_bytes)
+        with self._path.open("rb") as lines:
+            for line in lines:
+                entry = _parse_entry(line)
+                if entry is None or entry.first_frame + entry.frames > held:
+                    break
+                self.entries[entry.path] = entry
+                self._end = max(self._end, entry.first_frame + entry.frames)
+                good_bytes += len(line)
+        return good_bytes
 
 
 class _Decoded(NamedTuple):
@@ -202,11 +219,21 @@ class _Decoded(NamedTuple):
 def _decode(path: str, features: recipe.Features) -> _Decoded:
     """Returns a file's log-mel, or the one line that says why it has none. Runs in a worker process."""
     try:
-        waveform = audio.read(Path(path), sample_rate_hz=features.sample_rate_hz)
+        log_mel, silent = read(Path(path), features)
     except AudioError as error:
         return _failed(features, str(error))
-    remark = SILENT if audio.is_silent(waveform) else ""
-    return _Decoded(log_mel_of(waveform, features).astype(np.float16), remark, "")
+    return _Decoded(log_mel.astype(np.float16), SILENT if silent else "", "")
+
+
+def read(path: Path, features: recipe.Features) -> tuple[NDArray[np.float32], bool]:
+    """Returns a file's log-mel (frames, bands) float32 dB and whether it is silent throughout. AudioError."""
+    try:
+        waveform = audio.read(path, sample_rate_hz=features.sample_rate_hz)
+        return log_mel_of(waveform, features), audio.is_silent(waveform)
+    except MemoryError:
+        raise AudioError(f"{path}: too long for this machine's memory; cut it into parts or leave it out") from None
+    except OSError as error:
+        raise AudioError(f"{path}: reading broke off ({error.strerror or error}); check the disk it is on") from None
 
 
 def log_mel_of(waveform: NDArray[np.float32], features: recipe.Features) -> NDArray[np.float32]:
@@ -230,7 +257,7 @@ def _failed(features: recipe.Features, error: str) -> _Decoded:
 
 def _decoded(paths: Sequence[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, _Decoded]]:
     """Yields every path with its result, in order; a few files a worker are under way at any time."""
-    if workers <= 1 or len(paths) <= 1:
+    if workers <= 1:
         yield from ((path, _decode(path, features)) for path in paths)
         return
     remaining = deque(paths)
@@ -251,41 +278,77 @@ def _under_way(workers: int) -> int:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+
+
+def _begin_worker() -> None:
+    """Leaves Control-C to the parent, and ends this process when the parent ends, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _in_pool(paths: Iterable[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, _Decoded]]:
     remaining = iter(paths)
-    with _pool(workers) as pool:
+    pool = _pool(workers)
 
-        def submitted(count: int) -> Iterator[tuple[str, Future[_Decoded]]]:
-            return ((path, pool.submit(_decode, path, features)) for path in islice(remaining, count))
+    def submitted(count: int) -> Iterator[tuple[str, Future[_Decoded]]]:
+        return ((path, pool.submit(_decode, path, features)) for path in islice(remaining, count))
 
+    try:
         queue = deque(submitted(_under_way(workers)))
         while queue:
             path, future = queue.popleft()
             result = future.result()
             queue.extend(submitted(1))
             yield path, result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _decode_alone(path: str, features: recipe.Features) -> _Decoded:
-    try:
-        with _pool(1) as pool:
+    with _pool(1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            raise StoreError(
+                "decoding processes end as soon as they begin; decode with one worker, or, in a program of your own, "
+                "call prepare under `if __name__ == '__main__':`"
+            ) from None
+        try:
             return pool.submit(_decode, path, features).result()
-    except BrokenProcessPool:
-        return _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out")
+        except BrokenProcessPool:
+            return _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out")
+
+
+def _refuse_strangers(out: Path) -> None:
+    """Raises StoreError where `out` is a folder that holds something, yet no store."""
+    if is_store(out) or not out.exists():
+        return
+    # A call that was killed at its very beginning leaves a lock, and maybe a part of store.json.
+    strangers = sorted(
+        entry.name for entry in out.iterdir() if entry.name != "lock" and not entry.name.startswith(".part-")
+    )
+    if strangers:
+        raise StoreError(f"{out}: not a store, and not empty ({strangers[0]}); give another folder to --out")
 
 
 def _claim(out: Path, features: recipe.Features) -> None:
     """Makes `out` a store for these features, or refuses it."""
+    for part in out.glob(".part-*"):
+        part.unlink()
     if not is_store(out):
-        strangers = [entry.name for entry in out.iterdir() if entry.name != "lock"]
-        if strangers:
-            raise StoreError(f"{out}: not a store, and not empty ({strangers[0]}); give another folder to --out")
         _write_head(out, {"features": features.model_dump(), "complete": False})
         return
-    found = recipe.Features.model_validate(_read_head(out)["features"])
+    try:
+        found = recipe.Features.model_validate(_read_head(out)["features"])
+    except (KeyError, ValueError) as error:
+        raise StoreError(f"{out}/store.json: damaged ({_brief(error)}); prepare into another folder") from None
     refuse_other_features(out, found, features)
 
 
@@ -298,7 +361,7 @@ def refuse_other_features(out: Path, found: recipe.Features, wanted: recipe.Feat
 
 
 def _publish(
-    dataset: tables.Dataset, out: Path, features: recipe.Features, journal: _Journal, *, decoded: int
+    dataset: tables.Dataset, out: Path, features: recipe.Features, journal: _Journal, tried: Sequence[str]
 ) -> Report:
     """Writes clips.csv, bad_files.csv and store.json from the journal, each whole or not at all, if they changed."""
     entries = {clip: journal.entries[str(clip.path)] for clip in dataset.clips}
@@ -307,9 +370,9 @@ def _publish(
         tables.Problem(clip.fname, clip.role, clip.path, entry.error) for clip, entry in entries.items() if entry.error
     ]
     problems = (*dataset.problems, *broken)
-    files.atomic_write(
+    _write_if_new(
         out / "bad_files.csv",
-        tables.csv_text(_BAD_COLUMNS, [(p.fname, p.role, str(p.path), p.what) for p in problems]),
+        tables.csv_text(_BAD_COLUMNS, [(p.fname, p.role, _text(p.path), p.what) for p in problems]),
     )
     if not any(clip.role != "test" for clip in good):
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
@@ -322,33 +385,45 @@ def _publish(
         _write_head(out, head | {"moments": moments})
     counts = {role: sum(clip.role == role for clip in good) for role in ROLES}
     silent = tuple(clip.fname for clip, entry in good.items() if entry.remark == SILENT)
-    return Report(decoded, len(entries) - decoded, counts, problems, silent)
+    paths = {str(clip.path) for clip in dataset.clips}
+    decoded = sum(not journal.entries[path].error for path in tried)
+    return Report(decoded, len(paths) - len(tried), counts, problems, silent)
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not _holds(path, text):
+        files.atomic_write(path, text)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
-    index_path = out / "clips.csv"
-    if not index_path.is_file() or index_path.read_text("utf-8") != index:
-        return False
     found = _read_head(out)
-    return "moments" in found and all(found.get(key) == value for key, value in head.items())
+    return (
+        _holds(out / "clips.csv", index)
+        and "moments" in found
+        and all(found.get(key) == value for key, value in head.items())
+    )
 
 
 def _moments(good: dict[tables.Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
     role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
-    frames = _open_frames(out, bands)
-    chosen = (
-        frames[entry.first_frame : entry.first_frame + entry.frames]
+    # Read, not mapped: what is mapped counts as this process's memory, which so stays at that of one clip.
+    clips = (
+        np.fromfile(out / "log_mels.f16", np.float16, entry.frames * bands, offset=entry.first_frame * bands * 2)
         for clip, entry in good.items()
         if clip.role == role
     )
-    mean, std = logmel.running_moments(chosen)
+    mean, std = logmel.running_moments(clip.reshape(-1, bands) for clip in clips)
     return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
 
 
 def _index_row(clip: tables.Clip, entry: Entry) -> tuple[str, ...]:
     return (
-        clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", str(clip.path),
+        clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", _text(clip.path),
         str(entry.first_frame), str(entry.frames), entry.remark,
     )  # fmt: skip
 
@@ -371,9 +446,10 @@ def _read_index(path: Path) -> tuple[tuple[tables.Clip, ...], NDArray[np.int64]]
 
 def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:
     file = path / "log_mels.f16"
-    if not file.is_file() or file.stat().st_size == 0:
+    frames = file.stat().st_size // (2 * bands) if file.is_file() else 0
+    if not frames:
         return np.empty((0, bands), np.float16)
-    return np.memmap(file, np.float16, "r").reshape(-1, bands)
+    return np.memmap(file, np.float16, "r", shape=(frames, bands))
 
 
 def _read_head(path: Path) -> dict[str, Any]:
@@ -382,9 +458,9 @@ def _read_head(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {path}`") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}/store.json: not readable ({error}); prepare the store anew") from None
+        raise StoreError(f"{path}/store.json: not readable ({_brief(error)}); delete the store, prepare anew") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise StoreError(f"{path}: a store of another format than {FORMAT}; prepare it anew with this version")
+        raise StoreError(f"{path}: a store of another format than {FORMAT}; delete it, prepare anew")
     return head
 
 
@@ -394,14 +470,26 @@ def _write_head(path: Path, head: dict[str, Any]) -> None:
 
 def _parse_entry(line: bytes) -> Entry | None:
     try:
-        return Entry(**json.loads(line)) if line.endswith(b"\n") else None
+        entry = Entry(**json.loads(line)) if line.endswith(b"\n") else None
+        return entry if entry and min(entry.first_frame, entry.frames) >= 0 else None
     except (ValueError, TypeError):
         return None
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(path: Path) -> str:
+    """Returns what changes when a file changes: its size and time of change."""
     try:
         status = path.stat()
     except OSError:
         return "missing"
     return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _text(path: Path) -> str:
+    """Returns a path as UTF-8 can hold it: bytes that are no text in any encoding become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _brief(error: Exception) -> str:
+    """Returns what an error says as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

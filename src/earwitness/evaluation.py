@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,12 +118,13 @@ def score_dataset(
 ) -> Scored:
     """The scores of a dataset's test clips, from their sound files; a file that can't be read becomes a problem.
 
-    `on_clip(done, total)` is called after each clip. Raises TableError where there is no test clip to score.
+    `on_clip(done, total)` is called after each clip. Raises TableError where there is no test clip to score, or one
+    has a label that the model does not know.
     """
     clips = dataset.by_role("test")
-    _require_test_clips(clips, dataset.root)
+    _require_test_clips(clips, tagger.vocabulary, dataset.root)
     good: list[tuple[Clip, NDArray[np.float64]]] = []
-    problems = [problem for problem in dataset.problems if problem.role == "test"]
+    problems = [problem for problem in dataset.problems if problem.role in ("test", "")]
     for done, (clip, tagged) in enumerate(zip(clips, tagger.tag_many(clip.path for clip in clips), strict=True), 1):
         if tagged.scores is None:
             problems.append(Problem(clip.fname, clip.role, clip.path, str(tagged.error)))
@@ -139,12 +141,12 @@ def score_store(
 ) -> Scored:
     """The scores of a store's test clips, from their prepared log-mels.
 
-    Raises StoreError where these were made otherwise than the model's, TableError where there are none.
+    Raises StoreError where these were made otherwise than the model's, TableError as `score_dataset` does.
     """
     refuse_other_features(store.path, store.features, tagger.recipe.features)
     rows = store.rows("test")
     clips = tuple(store.clips[row] for row in rows)
-    _require_test_clips(clips, store.path)
+    _require_test_clips(clips, tagger.vocabulary, store.path)
     scores: list[NDArray[np.float64]] = []
     for row in rows:
         scores.append(tagger.scores_of_log_mel(store.log_mel(int(row))))
@@ -152,11 +154,17 @@ def score_store(
     return Scored(clips, np.stack(scores), ())
 
 
-def _require_test_clips(clips: Sequence[Clip], where: Path) -> None:
+def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -> None:
     if not clips:
         raise TableError(
             f"{where}: no test clips; give test_post_competition.csv (fname,labels[,usage]) beside a folder test, "
             "or a CSV whose column split says test"
+        )
+    unknown = [label for label in dict.fromkeys(chain(*(clip.labels for clip in clips))) if label not in known]
+    if unknown:
+        raise TableError(
+            f"{where}: the test clips have {len(unknown)} labels that the model does not know "
+            f"({_first_three(unknown)}): give a model that was trained on them, or correct the labels"
         )
 
 

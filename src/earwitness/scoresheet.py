@@ -1,19 +1,19 @@
 """The scores of many files in one CSV, kept as they come: a killed call goes on where it stopped.
 
-While it is written the sheet is called NAME.partial; its first line ties it to the model, so that rows of one model
-never meet those of another.
+While it is written the scores are kept in NAME.partial, JSON by the line. Its first line ties it to the model, and
+each line to a file in the state it was in, so that the scores of one model or file never pass for those of another.
 """
 
-import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import tables
+from . import corpus, files, tables
 from .errors import TableError
 from .tagging import Tagged, Tagger
 
@@ -28,14 +28,15 @@ class Named(NamedTuple):
 def sound_files(paths: Sequence[Path]) -> list[Named]:
     """Returns all sound files among `paths` and, sorted, below the folders among them, each with its name.
 
-    A file's name is its own where no two are the same, else its path as given. TableError for a path that does not
-    exist, or where there is no sound file at all.
+    A file's name is its own where no two are the same, else its path as given; bytes in it that are no UTF-8 become
+    escapes. A folder's hidden files are left out. TableError for a path that does not exist, or where there is no
+    sound file at all.
     """
     found = list(dict.fromkeys(file for path in paths for file in _expanded(path)))
     if not found:
         raise TableError(f"{', '.join(map(str, paths))}: no sound files there; give files, or folders that hold some")
     unique = len({path.name for path in found}) == len(found)
-    return [Named(path.name if unique else path.as_posix(), path) for path in found]
+    return [Named(_text(path.name if unique else path.as_posix()), path) for path in found]
 
 
 def tag_to_csv(
@@ -47,34 +48,41 @@ def tag_to_csv(
 ) -> list[Tagged]:
     """Writes the scores of all files that can be read to `out`, in the order given; returns those that could not.
 
-    The form is the challenge's: `fname`, then one column a class in vocabulary order. Rows that an earlier, killed
-    call left in NAME.partial are kept and not scored again. `on_file` is called for each file scored now.
+    The form is the challenge's: `fname`, then one column a class in vocabulary order. Scores that an earlier, killed
+    call left in NAME.partial are kept and not computed again; a tagger without a digest keeps none. `on_file` is
+    called for each file scored now. TableError where `out` is no place for a file, or another call is writing it.
     """
+    if out.exists() and not out.is_file():
+        raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
+    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
-    done = _rows_done(partial, _tie(tagger))
-    bad: list[Tagged] = []
-    left = [sound for sound in sounds if sound.name not in done]
-    with partial.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        for sound, tagged in zip(left, tagger.tag_many(sound.path for sound in left), strict=True):
-            if tagged.scores is None:
-                bad.append(tagged)
-            else:
-                done[sound.name] = tagged.scores
-                writer.writerow([sound.name, *tagged.scores.astype(str)])
-                stream.flush()
-            on_file(tagged)
-    good = [sound.name for sound in sounds if sound.name in done]
-    scores = np.array([done[name] for name in good]).reshape(-1, len(tagger.vocabulary))
-    tables.write_scores(out, good, scores, tagger.vocabulary)
-    partial.unlink()
+    states = [(sound, _identity(sound.path)) for sound in sounds]
+    with files.lock(partial, busy=TableError(f"{out}: another `earwitness tag` is writing this file")):
+        done = _begin(partial, tagger)
+        left = [(sound.path, identity) for sound, identity in states if identity not in done]
+        bad: list[Tagged] = []
+        with partial.open("a", encoding="utf-8") as stream:
+            for (_, identity), tagged in zip(left, tagger.tag_many(path for path, _ in left), strict=True):
+                if tagged.scores is None:
+                    bad.append(tagged)
+                else:
+                    done[identity] = tagged.scores
+                    stream.write(json.dumps([*identity, tagged.scores.tolist()]) + "\n")
+                    stream.flush()
+                on_file(tagged)
+        good = [(sound.name, done[identity]) for sound, identity in states if identity in done]
+        scores = np.array([row for _, row in good]).reshape(-1, len(tagger.vocabulary))
+        tables.write_scores(out, [name for name, _ in good], scores, tagger.vocabulary)
+        partial.unlink()
     return bad
 
 
 def _expanded(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(
-            file for file in path.rglob("*") if file.suffix.lower() in tables.AUDIO_SUFFIXES and file.is_file()
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in tables.AUDIO_SUFFIXES and not file.name.startswith(".") and file.is_file()
         )
     elif path.exists():
         yield path
@@ -82,17 +90,40 @@ def _expanded(path: Path) -> Iterator[Path]:
         raise TableError(f"{path}: no such file or folder; give sound files, or folders that hold some")
 
 
-def _tie(tagger: Tagger) -> str:
-    return "# " + json.dumps({"model": tagger.digest, "classes": len(tagger.vocabulary)})
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _rows_done(partial: Path, tie: str) -> dict[str, NDArray[np.float64]]:
-    """Reads the whole rows of an unfinished sheet of the same model; begins a new one where there is none."""
-    text = partial.read_text("utf-8") if partial.is_file() else ""
-    lines = text.splitlines(keepends=True)
-    whole = [line for line in lines[1:] if line.endswith("\n")]
-    if not lines or lines[0] != tie + "\n":
-        whole = []
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text("".join([tie + "\n", *whole]), "utf-8")
-    return {row[0]: np.array(row[1:], np.float64) for row in csv.reader(whole)}
+def _identity(path: Path) -> tuple[str, str]:
+    """Returns what tells a file, in the state it is in, from all others."""
+    return str(path.absolute()), corpus.stamp_of(path)
+
+
+def _begin(partial: Path, tagger: Tagger) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Returns the scores in an unfinished sheet of the same model, cut after its last whole line; else begins one."""
+    tie = {"earwitness": "scores under way", "model": tagger.digest}
+    done: dict[tuple[str, str], NDArray[np.float64]] = {}
+    with partial.open("rb+") as stream:
+        good_bytes = 0
+        if tagger.digest and _parsed(stream.readline()) == tie:
+            good_bytes = stream.tell()
+            for line in stream:
+                row = _parsed(line)
+                if row is None:
+                    break
+                path, stamp, scores = row
+                done[path, stamp] = np.array(scores, np.float64)
+                good_bytes += len(line)
+        stream.truncate(good_bytes)
+        if not good_bytes:
+            stream.seek(0)
+            stream.write(json.dumps(tie).encode() + b"\n")
+    return done
+
+
+def _parsed(line: bytes) -> Any:
+    """Returns what a line says; None for one that is torn."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None

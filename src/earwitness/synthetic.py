@@ -29,7 +29,7 @@ SAMPLE_RATE_HZ = 32000
 CLIP_SECONDS = (1.0, 6.0)
 MIXTURE_SHARE = 0.22
 CURATED_BACKGROUND_DB = (12.0, 45.0)
-NOISY_BACKGROUND_DB = (3.0, 30.0)
+NOISY_BACKGROUND_DB = (6.0, 36.0)
 
 Waveform: TypeAlias = NDArray[np.float32]
 Voice: TypeAlias = Callable[[Generator, float], Waveform]
@@ -102,7 +102,7 @@ def swept(frequency_hz: NDArray[np.floating]) -> Waveform:
 def ringing(hz: ArrayLike, decay_seconds: ArrayLike, levels: ArrayLike, seconds: float) -> Waveform:
     """Returns the ringing of struck modes, sum_k levels_k exp(-t / tau_k) sin(2 pi hz_k t): (samples,).
 
-    Modes near or above half the sample rate are left out. It is one product of two thin matrices, because
+    Modes near or above half the sample rate are left out. It is a product of two thin matrices, because
     exp(r (aB + b)) = exp(r aB) exp(r b).
     """
     frequency, decay, level = np.broadcast_arrays(*map(np.atleast_1d, (hz, decay_seconds, levels)))
@@ -112,7 +112,9 @@ def ringing(hz: ArrayLike, decay_seconds: ArrayLike, levels: ArrayLike, seconds:
     blocks = -(-count // _MODE_BLOCK)
     coarse = np.exp(np.outer(np.arange(blocks) * _MODE_BLOCK, rate)).astype(np.complex64)
     fine = (level[heard, None] * np.exp(np.outer(rate, np.arange(_MODE_BLOCK)))).astype(np.complex64)
-    return np.asarray((coarse @ fine).imag.reshape(-1)[:count], dtype=np.float32)
+    # Not `coarse @ fine`, whose rounding depends on the number of threads.
+    ring = np.einsum("ak,kb->ab", coarse, fine)
+    return np.asarray(ring.imag.reshape(-1)[:count], dtype=np.float32)
 
 
 def fast_length(samples: int) -> int:
@@ -625,7 +627,7 @@ class LabelNoise:
     extra: float = 0.03  # a clip gets a further, wrong label
     within_family: float = 0.5  # a swap stays in the same broad family
     strangers: float = 0.06  # a clip holds nothing of the vocabulary, and has a label all the same
-    domain_gap: float = 0.8  # a clip was recorded badly: see `from_another_source`
+    domain_gap: float = 0.5  # a clip was recorded badly: see `from_another_source`
 
     def __post_init__(self) -> None:
         faults = [f"{name} = {value} is not in 0..1" for name, value in vars(self).items() if not 0.0 <= value <= 1.0]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import audio, augment, checkpoint, corpus, logmel, patches
-from .errors import EarwitnessError
+from . import augment, checkpoint, corpus, logmel, patches
+from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
 from .network import TeacherStudent
 from .recipe import Recipe
@@ -92,21 +92,39 @@ class Tagger:
         )
 
     def scores_of_log_mel(self, log_mel: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB."""
+        """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB.
+
+        It is rounded to float16 as those of a store are, so that a file and its copy in a store score the same.
+        ModelError where the scores are not finite.
+        """
         size, hop = self.recipe.patches.frames, self.recipe.tagging.hop_frames
-        normal = logmel.normalise(np.asarray(log_mel, np.float32), self._mean, self._std)
-        plain = patches.windows(normal, frames=size, hop=hop)
-        passes = [plain, *self._augmented(plain, log_mel)]
-        scores = np.concatenate([self._patch_scores(one) for one in passes])
-        return np.asarray(scores.mean(axis=0))
+        kept = np.asarray(log_mel, np.float16)
+        normal = logmel.normalise(kept, self._mean, self._std)
+        starts = patches.window_starts(len(normal), frames=size, hop=hop)
+        # A few windows at a time: those of an hour of sound together fill gigabytes.
+        chunks = (starts[at : at + _CHUNK] for at in range(0, len(starts), _CHUNK))
+        plain = (np.stack([patches.apply_crop(normal, start, frames=size) for start in chunk]) for chunk in chunks)
+        repeats = extra_passes(len(starts)) if self.recipe.tagging.augment_short else 0
+        passes = self._augmented(next(plain), kept, repeats) if repeats else plain
+        scores = np.concatenate([self._patch_scores(windows) for windows in passes]).mean(axis=0)
+        if not np.isfinite(scores).all():
+            raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
+        return np.asarray(scores)
 
     def scores(self, waveform: Floats) -> NDArray[np.float64]:
-        """Returns the scores (classes,) of a waveform (samples,) at the recipe's sampling rate, untrimmed."""
-        return self.scores_of_log_mel(corpus.log_mel_of(waveform, self.recipe.features))
+        """Returns the scores (classes,) of a waveform (samples,) at the recipe's sampling rate, untrimmed.
+
+        ValueError for a waveform of more than one dimension, and for samples that are not numbers.
+        """
+        samples = np.asarray(waveform, np.float32)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise ValueError(f"a waveform is (samples,) of finite numbers; this one has shape {samples.shape}")
+        return self.scores_of_log_mel(corpus.log_mel_of(samples, self.recipe.features))
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
-        scores = self.scores(self._read(Path(path)))
+        log_mel, _ = corpus.read(Path(path), self.recipe.features)
+        scores = self.scores_of_log_mel(log_mel)
         order = np.argsort(-scores, kind="stable")
         return {self.vocabulary.names[index]: float(scores[index]) for index in order}
 
@@ -115,30 +133,29 @@ class Tagger:
 
         The next files are decoded while one is scored; memory does not grow with their number.
         """
-        for path, log_mel in self._read_ahead(Path(path) for path in paths):
+        for path, reading in self._read_ahead(Path(path) for path in paths):
             try:
-                yield Tagged(path, self.scores_of_log_mel(log_mel.result()), None)
+                log_mel, _ = reading.result()
+                tagged = Tagged(path, self.scores_of_log_mel(log_mel), None)
             except EarwitnessError as error:
-                yield Tagged(path, None, error)
+                tagged = Tagged(path, None, error)
+            yield tagged
 
-    def _read(self, path: Path) -> Floats:
-        return audio.read(path, sample_rate_hz=self.recipe.features.sample_rate_hz)
-
-    def _read_ahead(self, paths: Iterator[Path]) -> Iterator[tuple[Path, Future[Floats]]]:
-        def log_mel(path: Path) -> Floats:
-            return corpus.log_mel_of(self._read(path), self.recipe.features)
-
-        with ThreadPoolExecutor(1) as pool:
-            queue = deque((path, pool.submit(log_mel, path)) for path in islice(paths, _READ_AHEAD))
+    def _read_ahead(self, paths: Iterator[Path]) -> Iterator[tuple[Path, Future[tuple[Floats, bool]]]]:
+        pool = ThreadPoolExecutor(1)
+        try:
+            queue = deque(
+                (path, pool.submit(corpus.read, path, self.recipe.features)) for path in islice(paths, _READ_AHEAD)
+            )
             while queue:
                 yield queue.popleft()
-                queue.extend((path, pool.submit(log_mel, path)) for path in islice(paths, 1))
+                queue.extend((path, pool.submit(corpus.read, path, self.recipe.features)) for path in islice(paths, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _augmented(self, plain: Floats, log_mel: NDArray[np.floating]) -> Iterator[Floats]:
-        """Yields the further passes of Eq. 6, each with masks of its own, seeded by the clip's content."""
-        repeats = extra_passes(len(plain)) if self.recipe.tagging.augment_short else 0
-        if not repeats:
-            return
+    def _augmented(self, plain: Floats, log_mel: NDArray[np.float16], repeats: int) -> Iterator[Floats]:
+        """Yields the plain pass, then the further ones of Eq. 6, with masks seeded by the clip's content."""
+        yield plain
         rng = np.random.default_rng(_content_seed(log_mel))
         settings = self.recipe.augmentation.spec_augment()
         for _ in range(repeats):
@@ -151,8 +168,7 @@ class Tagger:
         return combine(forward, backward, classes=len(self.vocabulary))
 
     def _logits(self, windows: Floats) -> Floats:
-        chunks = (np.ascontiguousarray(windows[at : at + _CHUNK]) for at in range(0, len(windows), _CHUNK))
-        return np.concatenate([self._scorer(chunk) for chunk in chunks])
+        return self._scorer(np.ascontiguousarray(windows))
 
 
 def student_scorer(network: TeacherStudent, device: torch.device) -> Scorer:
@@ -173,9 +189,8 @@ def _scorer(logits: Callable[[torch.Tensor], torch.Tensor], device: torch.device
     return score
 
 
-def _content_seed(log_mel: NDArray[np.floating]) -> int:
-    content = np.ascontiguousarray(log_mel, dtype=np.float32).tobytes()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+def _content_seed(log_mel: NDArray[np.float16]) -> int:
+    return int.from_bytes(hashlib.blake2b(log_mel.tobytes(), digest_size=8).digest(), "little")
 
 
 def _sigmoid(logits: Floats) -> NDArray[np.float64]:

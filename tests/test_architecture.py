@@ -1,0 +1,168 @@
+"""The street keeps to its plan: docs/architecture.md's floors, light paths, one door, no pickle, no long function."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "earwitness"
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+MODULES = sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__")
+
+HEAVY = {"torch", "accelerate", "matplotlib", "tensorboard"}
+NUMERICAL = {"numpy", "scipy", "pydantic", "soundfile", "soxr", "av", "safetensors"}
+PICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+LONGEST_FUNCTION_LINES = 60
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse((SOURCE / f"{module}.py").read_text("utf-8"))
+
+
+def floors() -> dict[str, int]:
+    """The floor of every module, as the table of the document has it."""
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE)
+    named = [(module, int(floor)) for floor, cell in rows for module in re.findall(r"`(\w+)\.py`", cell)]
+    assert len(named) == len(dict(named)), "a module has two floors"
+    return dict(named)
+
+
+def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run when a module is imported."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            yield from at_import(statement.orelse)
+            continue
+        yield statement
+        for inner in ("body", "orelse", "finalbody"):
+            yield from at_import(getattr(statement, inner, []))
+        for handler in getattr(statement, "handlers", []):
+            yield from at_import(handler.body)
+
+
+def imports(nodes: Iterator[ast.AST]) -> tuple[set[str], set[str]]:
+    """What import statements among `nodes` name: modules of earwitness, and other packages."""
+    ours: set[str] = set()
+    others: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            others |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level == 0 and origin.partition(".")[0] != "earwitness":
+                others.add(origin.partition(".")[0])
+                continue
+            module = origin.removeprefix("earwitness").lstrip(".").partition(".")[0]
+            ours |= {module} if module else {alias.name for alias in node.names}
+    return ours - {"__version__"}, others
+
+
+def light_needs(module: str) -> set[str]:
+    """The packages that importing a module imports, directly or through other modules."""
+    seen: set[str] = set()
+    packages: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            ours, others = imports(at_import(tree(current).body))
+            packages |= others
+            waiting += ours
+    return packages
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_module_has_a_floor() -> None:
+    assert sorted(floors()) == MODULES
+
+
+def test_imports_never_go_up() -> None:
+    floor_of = floors()
+    upward = [
+        f"{module} (floor {floor_of[module]}) imports {used} (floor {floor_of[used]})"
+        for module in MODULES
+        for used in imports(ast.walk(tree(module)))[0]
+        if floor_of[used] > floor_of[module]
+    ]
+    assert not upward
+
+
+def test_imports_never_go_round() -> None:
+    """Postponed imports and those for type checkers count too."""
+    TopologicalSorter({module: imports(ast.walk(tree(module)))[0] for module in MODULES}).prepare()
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    ours, others = imports(at_import(tree("__init__").body))
+    assert not ours and others <= {"typing"}
+
+
+def test_floor_1_knows_no_settings_disk_or_clock() -> None:
+    for module in (name for name, floor in floors().items() if floor == 1):
+        ours, others = imports(ast.walk(tree(module)))
+        assert not ours - {"errors"}, module
+        assert not others & {"os", "pathlib", "io", "json", "time", "datetime", "random", "pydantic"}, module
+
+
+def test_modules_are_named_for_something() -> None:
+    assert not {"utils", "util", "common", "helpers", "core", "misc"} & set(MODULES)
+
+
+@pytest.mark.parametrize("module", ["cli", "corpus", "audio", "logmel", "tables"])
+def test_light_modules_need_nothing_heavy(module: str) -> None:
+    assert not light_needs(module) & HEAVY
+
+
+def test_decoding_processes_do_not_load_torch() -> None:
+    """As `light_needs` reads it from the text, but as it happens, with what other packages import."""
+    code = "import sys, earwitness.corpus; print(*{name.partition('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(run.stdout.split()) & HEAVY
+
+
+def test_help_imports_no_numerical_package() -> None:
+    code = "import sys; sys.argv = ['earwitness', '--help']; from earwitness.cli import main; main()"
+    run = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    assert "prepare" in run.stdout
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in run.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & (HEAVY | NUMERICAL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_door_prints(module: str) -> None:
+    if module == "cli":
+        return
+    calls = [ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
+    assert not {"print", "sys.stdout.write", "sys.stderr.write", "Console"} & set(calls)
+
+
+@pytest.mark.parametrize("module", ["__init__", *MODULES])
+def test_nothing_is_ever_unpickled(module: str) -> None:
+    assert not imports(ast.walk(tree(module)))[1] & PICKLING
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Attribute):
+            assert ast.unparse(node) not in {"torch.load", "torch.save", "np.load", "numpy.load"}
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in {"eval", "exec"}
+            assert "allow_pickle" not in {keyword.arg for keyword in node.keywords}
+
+
+@pytest.mark.parametrize("module", ["__init__", *MODULES])
+def test_functions_fit_on_a_screen(module: str) -> None:
+    long = {each.name: (each.end_lineno or each.lineno) - each.lineno + 1 for each in functions(module)}
+    assert not {name: lines for name, lines in long.items() if lines > LONGEST_FUNCTION_LINES}

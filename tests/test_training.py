@@ -1,0 +1,204 @@
+"""The run around the method: what it plans, notes, writes and refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from earwitness import checkpoint, losses, recipe, training
+from earwitness.corpus import Store
+from earwitness.errors import Diverged, RunError, StoreError
+from earwitness.tagging import Tagger
+
+
+@pytest.fixture
+def store(tiny_store: Path) -> Store:
+    """The tiny store, opened for one test alone."""
+    return Store(tiny_store)
+
+
+TINY = [
+    "network.width=0.03125", "network.input_pooling=4", "patches.frames=64",
+    "stage1.noisy=4", "stage1.ramp_steps=1", "stage1.anneal_steps=3",
+    "stage2.curated=2", "stage2.noisy=3", "stage2.ramp_steps=1", "stage2.anneal_steps=3",
+    "training.checkpoint_every_steps=2", "training.evaluate_every_steps=2",
+]  # fmt: skip
+
+
+class Witness:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[training.StepMetrics] = []
+        self.lwlraps: dict[int, float] = {}
+        self.done = self.total = -1
+
+    def begun(self, *, done: int, total: int) -> None:
+        self.done, self.total = done, total
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stepped(self, metrics: training.StepMetrics) -> None:
+        self.steps.append(metrics)
+
+    def evaluated(self, step: int, overall: float) -> None:
+        self.lwlraps[step] = overall
+
+
+def run(store: Store, folder: Path, *changes: str, **how: object) -> Witness:
+    witness = Witness()
+    training.train(store, folder, recipe.load(None, [*TINY, *changes]), observer=witness, cpu=True, **how)  # type: ignore[arg-type]
+    return witness
+
+
+def without(store: Store, role: str) -> Store:
+    """Returns the store as if it had no clips of a role."""
+    rows = store.rows
+    store.rows = lambda wanted: rows(wanted)[:0] if wanted == role else rows(wanted)  # type: ignore[method-assign]
+    return store
+
+
+def test_a_run_leaves_all_it_should(store: Store, tmp_path: Path) -> None:
+    witness = run(store, tmp_path / "run")
+    assert [step.step for step in witness.steps] == list(range(1, 9)) and (witness.done, witness.total) == (0, 8)
+    assert [step.stage for step in witness.steps] == [1] * 4 + [2] * 4
+    assert witness.steps[0].pseudo_labels_per_patch is None
+    assert witness.steps[-1].pseudo_labels_per_patch is not None
+    assert sorted(witness.lwlraps) == [2, 4, 6, 8] and all(0 < value <= 1 for value in witness.lwlraps.values())
+    head = json.loads((tmp_path / "run/run.json").read_text())
+    assert head["finished"] and head["steps"] == {"stage1": 4, "stage2": 4}
+    assert [file.name for file in checkpoint.checkpoints(tmp_path / "run/checkpoints")] == [
+        "stage2-00000002.safetensors", "stage2-00000004.safetensors",
+    ]  # fmt: skip
+    held_out = [
+        line["held_out_lwlrap"] for line in training.read_metrics(tmp_path / "run") if "held_out_lwlrap" in line
+    ]
+    assert held_out == [witness.lwlraps[step] for step in (2, 4, 6, 8)]
+    assert list((tmp_path / "run/tensorboard").iterdir())
+    assert recipe.load(tmp_path / "run/recipe.toml") == recipe.load(None, TINY)
+
+
+def test_the_shipped_model_is_the_student_without_arcface(store: Store, tmp_path: Path) -> None:
+    """Section 2.7: backbone and h without ArcFace's weights; its scores are those measured along the way."""
+    witness = run(store, tmp_path / "run")
+    tensors = checkpoint.load_file(tmp_path / "run/model/model.safetensors")
+    assert not [name for name in tensors if "arcface" in name or name.startswith("teacher")]
+    tagger = Tagger.load(tmp_path / "run/model", device="cpu")
+    rows = training.split(store, 0).held_out
+    scores = np.stack([tagger.scores_of_log_mel(store.log_mel(int(row))) for row in rows])
+    assert training.lwlrap.lwlrap(store.labels[rows], scores).overall == witness.lwlraps[8]
+
+
+def test_stage_1_moves_both_heads_and_the_backbone(store: Store, tmp_path: Path) -> None:
+    """Rows 10 and 11."""
+    settings = recipe.load(None, TINY)
+    before = checkpoint.new_network(settings, classes=len(store.vocabulary)).state_dict()
+    run(store, tmp_path / "run", "stage2.anneal_steps=0", "stage2.ramp_steps=0")
+    after = checkpoint.load_file(checkpoint.checkpoints(tmp_path / "run/checkpoints")[-1])
+    for name in (
+        "backbone.stages.0.0.weight",
+        "teacher.focal.weight",
+        "teacher.arcface.weight",
+        "student.focal.weight",
+    ):
+        assert not torch.equal(before[name], after[f"network.{name}"]), name
+
+
+def test_the_teacher_learns_from_curated_clips_alone(store: Store, tmp_path: Path) -> None:
+    """Section 2.3: other noisy labels change nothing, once the pseudo-labels replace them (stage 2 alone)."""
+    only_stage_2 = ["stage1.ramp_steps=0", "stage1.anneal_steps=0"]
+    run(store, tmp_path / "as-given", *only_stage_2)
+    store.labels[store.rows("noisy")] = 1.0
+    run(store, tmp_path / "all-ones", *only_stage_2, resume=False)
+    found = [checkpoint.load_file(tmp_path / name / "model/model.safetensors") for name in ("as-given", "all-ones")]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_folds_part_the_curated_set(store: Store) -> None:
+    held_out = [training.split(store, fold).held_out for fold in range(training.FOLDS)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(held_out)), store.rows("curated"))
+    for fold, rows in enumerate(held_out):
+        learnt = training.split(store, fold).curated
+        assert not set(rows) & set(learnt) and len(rows) + len(learnt) == len(store.rows("curated"))
+    assert len(training.split(store, None).held_out) == 0
+
+
+def test_without_noisy_clips_it_says_so_and_does_what_can_be_done(store: Store, tmp_path: Path) -> None:
+    witness = run(without(store, "noisy"), tmp_path / "run")
+    assert any("stage 1 is left out" in note for note in witness.notes), witness.notes
+    assert any("curated clips alone" in note for note in witness.notes)
+    assert len(witness.steps) == 4 and (tmp_path / "run/model/config.json").is_file()
+
+
+def test_without_curated_clips_it_learns_from_the_noisy_ones(store: Store, tmp_path: Path) -> None:
+    witness = run(without(store, "curated"), tmp_path / "run")
+    assert any("noisy clips alone" in note for note in witness.notes), witness.notes
+    assert len(witness.steps) == 8 and not witness.lwlraps
+
+
+def test_an_empty_class_is_named(store: Store, tmp_path: Path) -> None:
+    store.labels[:, 1] = 0
+    witness = run(store, tmp_path / "run", "stage2.anneal_steps=0")
+    assert any(store.vocabulary.names[1] in note and "no clip" in note for note in witness.notes), witness.notes
+
+
+def test_divergence_stops_with_step_cause_and_checkpoint(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    focal, calls = losses.focal, iter(range(100))
+    monkeypatch.setattr(losses, "focal", lambda *a, **k: focal(*a, **k) * (float("nan") if next(calls) == 7 else 1))
+    with pytest.raises(Diverged) as stopped:
+        run(store, tmp_path / "run")
+    message = str(stopped.value)
+    for word in (
+        "step 4 of stage 1",
+        "the student's focal loss is nan",
+        "stage1-00000002.safetensors",
+        "learning_rate",
+    ):
+        assert word in message, message
+    assert checkpoint.checkpoints(tmp_path / "run/checkpoints")
+
+
+def test_another_recipe_store_or_fold_is_refused_on_resume(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "run")
+    for how in ({"fold": 1}, {"fold": None}):
+        with pytest.raises(RunError, match="has changed since"):
+            run(store, tmp_path / "run", resume=True, **how)
+    with pytest.raises(RunError, match="has changed since"):
+        run(store, tmp_path / "run", "optimizer.learning_rate=0.001", resume=True)
+    with pytest.raises(RunError, match="--resume"):
+        run(store, tmp_path / "run")
+    with pytest.raises(StoreError, match=r"features\.mel_bands is 128, not 64"):
+        run(store, tmp_path / "other", "features.mel_bands=64")
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange/file").touch()
+    with pytest.raises(RunError, match="not a run"):
+        run(store, tmp_path / "strange")
+
+
+def test_a_finished_run_resumes_into_nothing(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "run")
+    before = (tmp_path / "run/model/model.safetensors").read_bytes()
+    witness = run(store, tmp_path / "run", resume=True)
+    assert not witness.steps and (witness.done, witness.total) == (8, 8)
+    assert (tmp_path / "run/model/model.safetensors").read_bytes() == before
+
+
+def test_a_recipe_without_steps_is_refused(store: Store, tmp_path: Path) -> None:
+    none = [f"{stage}.{part}_steps=0" for stage in ("stage1", "stage2") for part in ("ramp", "anneal")]
+    with pytest.raises(RunError, match="nothing to train"):
+        run(store, tmp_path / "run", *none)
+
+
+@pytest.mark.parametrize("changes", [["loss.kind=cross-entropy"], ["loss.kind=focal", "stage2.apart=true"],
+                                     ["augmentation.reversal=false"], ["training.precision=bfloat16"],
+                                     ["stage2.pseudo_labels=soft", "stage2.keep_direction=true"],
+                                     ["optimizer.clip_norm=1"]])  # fmt: skip
+def test_every_option_trains(store: Store, tmp_path: Path, changes: list[str]) -> None:
+    witness = run(store, tmp_path / "run", *changes, "training.evaluate_every_steps=0")
+    assert len(witness.steps) == 8 and np.isfinite([step.loss for step in witness.steps]).all()
