@@ -1,6 +1,6 @@
 """What many tests need: a tiny dataset in FSDKaggle2019's layout, a store prepared from it, and a tiny model."""
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness import checkpoint, corpus, recipe, tables
+from earwitness import corpus, recipe, tables
 
 CLASSES = ("Bark", "Child_speech_and_kid_speaking", "Meow", "Purr")
 RATE_HZ = 32_000
@@ -80,6 +80,8 @@ def tiny_recipe(*settings: str) -> recipe.Recipe:
 
 def write_tiny_model(folder: Path, settings: recipe.Recipe, moments: corpus.Moments) -> Path:
     """Writes a model with random weights for the tiny dataset; returns its folder."""
+    from earwitness import checkpoint  # torch takes seconds to import; most tests don't need it
+
     config = checkpoint.ModelConfig(tables.Vocabulary(CLASSES), settings, moments.mean, moments.std)
     network = checkpoint.new_network(settings, classes=len(CLASSES))
     checkpoint.save_model(folder, config, network, card="# a tiny model\n")
@@ -108,12 +110,6 @@ def tiny_model(tiny_store: Path) -> Path:
 
 
 @pytest.fixture
-def own_dataset(tmp_path: Path) -> Path:
+def own_dataset(tiny_dataset: Path, tmp_path: Path) -> Path:
     """A tiny dataset of the test's own, to be changed."""
-    return write_tiny_dataset(tmp_path / "dataset")
-
-
-@pytest.fixture
-def change_tables(own_dataset: Path) -> Callable[[list[TinySound]], None]:
-    """Rewrites the tables of `own_dataset` with other rows; its files stay."""
-    return lambda sounds: write_tables(own_dataset, sounds)
+    return shutil.copytree(tiny_dataset, tmp_path / "dataset")

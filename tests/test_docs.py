@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from earwitness import cli, recipe
+from earwitness import cli, recipe, synthetic, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "src", "tests", "benchmarks", "recipes", ".ci")
@@ -50,7 +50,7 @@ def options_of(verb: str) -> dict[str, Any]:
 
 
 def arguments_of(verb: str) -> set[str]:
-    return {each.name for each in verbs()[verb].params if each.param_type_name == "argument"}
+    return {each.metavar or each.name for each in verbs()[verb].params if each.param_type_name == "argument"}
 
 
 # --- docs/cli.md ---
@@ -91,6 +91,11 @@ def test_a_verbs_chapter_has_an_example(verb: str) -> None:
     assert f"\nearwitness {verb} " in chapters()[verb]
 
 
+def test_exit_statuses_are_the_command_lines() -> None:
+    stated = re.findall(r"^\| (\d+) \|", chapters()["Exit status"], re.MULTILINE)
+    assert [int(status) for status in stated] == [0, cli.SOME_FAILED, cli.REFUSED, cli.INTERRUPTED, cli.BROKEN_PIPE]
+
+
 def test_options_of_all_verbs_are_described() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     assert set(LINES_OF_ALL) <= set(re.findall(r"`(--[a-z-]+)`", text))
@@ -98,14 +103,30 @@ def test_options_of_all_verbs_are_described() -> None:
     assert mentioned <= LINES_OF_ALL | {spelling for verb in verbs() for spelling in options_of(verb)}
 
 
+# --- docs/data.md ---
+
+
+def test_the_sound_sets_noise_is_as_described() -> None:
+    text = (ROOT / "docs" / "data.md").read_text("utf-8")
+    stated = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", text, re.MULTILINE)
+    assert {name: float(value) for name, value in stated} == vars(synthetic.LabelNoise())
+    assert set(synthetic.CLASSES) <= set(re.findall(r"[\w-]+", text))
+
+
+def test_suffixes_of_sound_are_listed() -> None:
+    text = (ROOT / "docs" / "data.md").read_text("utf-8")
+    listed = re.search(r"taken for sound: (.*?)\. A file", text, re.DOTALL)
+    assert listed and set(listed[1].split()) == tables.AUDIO_SUFFIXES
+
+
 # --- commands in all documents ---
 
 
 def commands(text: str) -> Iterator[str]:
-    """The shell commands in a document's fenced blocks, continued lines joined."""
-    for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            yield line.strip().removeprefix("$ ")
+    """The lines of a document's fenced and indented blocks, continued ones joined."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$|^((?: {4}.*\n)+)", text, re.MULTILINE | re.DOTALL)
+    for line in "\n".join(fenced or indented for fenced, indented in blocks).replace("\\\n", " ").splitlines():
+        yield line.strip().removeprefix("$ ")
 
 
 def own_commands() -> list[tuple[str, str]]:

@@ -3,16 +3,20 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from earwitness.errors import TableError
-from earwitness.evaluation import align, evaluate_scores
+from conftest import CLASSES, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
+from earwitness import Tagger, corpus, recipe
+from earwitness.corpus import Store
+from earwitness.errors import StoreError, TableError
+from earwitness.evaluation import align, evaluate_scores, score_dataset, score_store
 from earwitness.labels import Vocabulary
 from earwitness.lwlrap import bootstrap_interval, lwlrap
-from earwitness.tables import Clip, read_rows, read_scores
+from earwitness.tables import Clip, read_dataset, read_rows, read_scores
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
 THREE = Vocabulary(("Bark", "Meow", "Purr"))
@@ -125,3 +129,95 @@ def test_real_submission_from_file_to_figure():
     assert evaluation.by_usage == {"Public": evaluation.overall}
     low, high = evaluation.overall.interval
     assert 0.40 < low < 0.424673 < high < 0.45
+
+
+# --- a model's scores of a test set ---
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_model):
+    return Tagger.load(tiny_model)
+
+
+def test_dataset_and_store_score_the_same(tagger, tiny_dataset, tiny_store):
+    progress = []
+    from_files = score_dataset(tagger, read_dataset(tiny_dataset), on_clip=lambda *of: progress.append(of))
+    from_store = score_store(tagger, Store(tiny_store), on_clip=lambda *of: progress.append(of))
+    assert from_files.clips == from_store.clips
+    assert [clip.fname for clip in from_files.clips] == [f"test{number}.wav" for number in range(6)]
+    assert from_files.scores.dtype == np.float64
+    assert from_files.scores.tolist() == from_store.scores.tolist()
+    assert from_files.problems == from_store.problems == ()
+    assert progress == [(number, 6) for number in range(1, 7)] * 2
+
+
+def test_bad_test_files_are_problems_and_training_files_are_not(tagger, own_dataset, tiny_store):
+    (own_dataset / "test" / "test2.ogg").write_bytes(b"no sound")
+    (own_dataset / "train_curated" / "curated1.flac").write_bytes(b"no sound either")
+    (own_dataset / "test" / "test4.wav").unlink()
+    scored = score_dataset(tagger, read_dataset(own_dataset))
+    assert [clip.fname for clip in scored.clips] == ["test0.wav", "test1.wav", "test3.wav", "test5.wav"]
+    assert sorted(problem.fname for problem in scored.problems) == ["test2.wav", "test4.wav"]
+    assert all("\n" not in problem.what for problem in scored.problems)
+    undisturbed = score_store(tagger, Store(tiny_store)).scores
+    assert scored.scores.tolist() == undisturbed[[0, 1, 3, 5]].tolist()
+
+
+def test_a_torn_row_of_unknown_role_is_a_problem(tagger, own_dataset):
+    """It may have been a test clip's."""
+    table = own_dataset / "list.csv"
+    table.write_text("fname,labels,split\ntest/test0.wav,Bark,test\ntest/test1.flac,Bark\n")
+    assert [problem.fname for problem in score_dataset(tagger, read_dataset(table)).problems] == ["test/test1.flac"]
+
+
+def test_not_one_test_file_can_be_read(tagger, own_dataset):
+    for path in (own_dataset / "test").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(TableError, match="not one test clip could be scored; first: .*the file is empty"):
+        score_dataset(tagger, read_dataset(own_dataset))
+
+
+def test_a_set_without_test_clips_is_refused(tagger, own_dataset, tmp_path):
+    write_tables(own_dataset, [one for one in tiny_sounds() if one.role != "test"])
+    corpus.prepare(read_dataset(own_dataset), tmp_path / "store", recipe.Features(), workers=1)
+    for call in (
+        lambda: score_dataset(tagger, read_dataset(own_dataset)),
+        lambda: score_store(tagger, Store(tmp_path / "store")),
+    ):
+        with pytest.raises(TableError, match="no test clips; give test_post_competition.csv") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_labels_the_model_does_not_know_are_refused_before_anything_is_scored(tiny_dataset, tiny_store):
+    class Fewer:
+        """A tagger of another vocabulary, which it is an error to score with."""
+
+        vocabulary = Vocabulary(CLASSES[:2])
+        recipe = tiny_recipe()
+
+    for call in (
+        lambda: score_dataset(Fewer(), read_dataset(tiny_dataset)),
+        lambda: score_store(Fewer(), Store(tiny_store)),
+    ):
+        with pytest.raises(
+            TableError, match=r"2 labels that the model does not know \((Meow, Purr|Purr, Meow)\)"
+        ) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_model_may_know_more_classes_than_the_test_set_has(tagger, own_dataset):
+    write_tables(own_dataset, [one._replace(labels=("Meow",)) for one in tiny_sounds()])
+    scored = score_dataset(tagger, read_dataset(own_dataset))
+    truth = tagger.vocabulary.encode_all([clip.labels for clip in scored.clips])
+    evaluation = evaluate_scores(truth, scored.scores, tagger.vocabulary)
+    assert [each.clips for each in evaluation.per_class] == [0, 0, 6, 0]
+
+
+def test_log_mels_made_otherwise_are_refused(tiny_store, tmp_path):
+    settings = tiny_recipe("features.hop_length=320", "features.fmin_hz=20")
+    model = write_tiny_model(tmp_path / "model", settings, Store(tiny_store).moments)
+    words = "features.hop_length is 500, not 320; features.fmin_hz is 0.0, not 20.0"
+    with pytest.raises(StoreError, match=re.escape(words)):
+        score_store(Tagger.load(model), Store(tiny_store))

@@ -18,7 +18,7 @@ from earwitness import synthetic
 from earwitness.errors import RecipeError
 from earwitness.synthetic import CLASSES, SPLITS, STRANGERS, VOICES, LabelNoise, Planned
 
-COUNTS = {"curated_per_class": 8, "noisy_per_class": 6, "test_per_class": 8}
+COUNTS = {"curated_per_class": 8, "noisy_per_class": 4, "test_per_class": 8}
 TABLES = ("train_curated.csv", "train_noisy.csv", "test_post_competition.csv")
 FLAWLESS = LabelNoise(keep=1.0, swap=0.0, drop=0.0, extra=0.0, strangers=0.0, domain_gap=0.0)
 GENUINE_VOCABULARY = Path(__file__).parents[2] / "shared/data/fsdkaggle2019/meta/vocabulary.csv"
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def noisy_plans(label_noise: LabelNoise, *, count: int = 6000) -> list[Planned]:
+def noisy_plans(label_noise: LabelNoise, *, count: int = 3000) -> list[Planned]:
     noisy = SPLITS.index("train_noisy")
     return [synthetic.planned(seed=5, split=noisy, index=index, label_noise=label_noise) for index in range(count)]
 
@@ -154,7 +154,7 @@ def test_mild_noise_is_as_described() -> None:
     assert measured["wrong"] == pytest.approx(0.28, abs=0.02)
     assert measured["strangers"] == pytest.approx(0.06, abs=0.015)
     assert measured["mixtures"] == pytest.approx(synthetic.MIXTURE_SHARE * 0.94, abs=0.02)
-    assert measured["badly recorded"] == pytest.approx(0.8, abs=0.02)
+    assert measured["badly recorded"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_flawless_labels_are_the_truth() -> None:

@@ -50,17 +50,12 @@ class ModelConfig:
     std: NDArray[np.float32]
 
 
-def save_checkpoint(
-    folder: Path, place: Place, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *, binding: str
-) -> None:
-    """Writes a checkpoint, whole or not at all, and keeps the newest two.
-
-    `binding` names what the run is bound to (recipe and store); a checkpoint of another binding is refused.
-    """
+def save_checkpoint(folder: Path, place: Place, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Writes a checkpoint, whole or not at all, and keeps the newest two."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    header = {"format": CHECKPOINT_FORMAT, "binding": binding, **asdict(place)}
+    header = {"format": CHECKPOINT_FORMAT, **asdict(place)}
     _save(folder / place.name, tensors, header)
     for old in checkpoints(folder)[:-_KEPT]:
         old.unlink()
@@ -71,8 +66,8 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("stage?-*.safetensors"))
 
 
-def place_of(path: Path, *, binding: str) -> Place:
-    """Returns the place a checkpoint stands at; RunError if it cannot be read or is bound to something else."""
+def place_of(path: Path) -> Place:
+    """Returns the place a checkpoint stands at; RunError if it cannot be read."""
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["earwitness"])
@@ -82,10 +77,6 @@ def place_of(path: Path, *, binding: str) -> Place:
         ) from None
     if header.get("format") != CHECKPOINT_FORMAT:
         raise RunError(f"{path}: written by another version of earwitness; start the run anew in another folder")
-    if header["binding"] != binding:
-        raise RunError(
-            f"{path}: the recipe or the store has changed since; give the ones the run began with, or another --out"
-        )
     return Place(header["stage"], header["step"])
 
 

@@ -151,8 +151,7 @@ class _Journal:
     """The store's frames and the journal of them, as far as both can be trusted; grows only at its end."""
 
     def __init__(self, out: Path, bands: int) -> None:
-        self._out, self._bands = out, bands
-        self._frames_path, self._path = out / "log_mels.f16", out / "journal.jsonl"
+        self._out, self._path, self._bands = out, out / "journal.jsonl", bands
         self.entries: dict[str, Entry] = {}
         self._end = 0
 
@@ -169,22 +168,19 @@ class _Journal:
             return
         self._frames_file.write(result.log_mel.tobytes())
         self._frames_file.flush()
-        self._file.write(json.dumps(entry._asdict()) + "\n")
+        self._file.write(json.dumps(entry._asdict()).encode() + b"\n")
         self._file.flush()
         self.entries[path] = entry
         self._end += entry.frames
 
     def __enter__(self) -> "_Journal":
-        for path in (self._frames_path, self._path):
-            path.touch()
-        good_bytes = {self._path: self._recover(), self._frames_path: self._end * 2 * self._bands}
-        if any(path.stat().st_size != size for path, size in good_bytes.items()):
+        self._frames_file, self._file = (self._out / "log_mels.f16").open("ab"), self._path.open("ab")
+        good_bytes = {self._file: self._recover(), self._frames_file: self._end * 2 * self._bands}
+        if any(file.tell() != size for file, size in good_bytes.items()):
             # Whatever is cut off is decoded anew, and until then what clips.csv says about it is not to be trusted.
             _write_head(self._out, _read_head(self._out) | {"complete": False})
-            for path, size in good_bytes.items():
-                os.truncate(path, size)
-        self._frames_file = self._frames_path.open("ab")
-        self._file = self._path.open("a", encoding="utf-8")
+            for file, size in good_bytes.items():
+                file.truncate(size)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -197,7 +193,7 @@ class _Journal:
 
         Returns the length in bytes of what was read.
         """
-        held = self._frames_path.stat().st_size // (2 * self._bands)
+        held = self._frames_file.tell() // (2 * self._bands)
         good_bytes = 0
         with self._path.open("rb") as lines:
             for line in lines:
@@ -267,10 +263,9 @@ def _decoded(paths: Sequence[str], features: recipe.Features, workers: int) -> I
                 yield path, result
                 remaining.popleft()
         except BrokenProcessPool:
-            # A decoder took its process down. The files under way are tried one process each, to name the culprit.
-            for _ in range(min(_under_way(workers), len(remaining))):
-                path = remaining.popleft()
-                yield path, _decode_alone(path, features)
+            # A decoder took its process down. The files under way are tried one by one, to name the culprit.
+            suspects = [remaining.popleft() for _ in range(min(_under_way(workers), len(remaining)))]
+            yield from _one_by_one(suspects, features)
 
 
 def _under_way(workers: int) -> int:
@@ -311,8 +306,10 @@ def _in_pool(paths: Iterable[str], features: recipe.Features, workers: int) -> I
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_alone(path: str, features: recipe.Features) -> _Decoded:
-    with _pool(1) as pool:
+def _one_by_one(paths: Sequence[str], features: recipe.Features) -> Iterator[tuple[str, _Decoded]]:
+    """Yields every path with its result, in order; a file that takes its process down has that for its error."""
+    pool = _pool(1)
+    try:
         try:
             pool.submit(os.getpid).result()
         except BrokenProcessPool:
@@ -320,10 +317,17 @@ def _decode_alone(path: str, features: recipe.Features) -> _Decoded:
                 "decoding processes end as soon as they begin; decode with one worker, or, in a program of your own, "
                 "call prepare under `if __name__ == '__main__':`"
             ) from None
-        try:
-            return pool.submit(_decode, path, features).result()
-        except BrokenProcessPool:
-            return _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out")
+        for path in paths:
+            try:
+                yield path, pool.submit(_decode, path, features).result()
+            except BrokenProcessPool:
+                pool = _pool(1)
+                yield (
+                    path,
+                    _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out"),
+                )
+    finally:
+        pool.shutdown()
 
 
 def _refuse_strangers(out: Path) -> None:
@@ -403,7 +407,7 @@ def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
     found = _read_head(out)
     return (
         _holds(out / "clips.csv", index)
-        and "moments" in found
+        and bool(found.get("moments"))
         and all(found.get(key) == value for key, value in head.items())
     )
 

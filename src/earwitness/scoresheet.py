@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,29 +101,31 @@ def _identity(path: Path) -> tuple[str, str]:
 
 def _begin(partial: Path, tagger: Tagger) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Returns the scores in an unfinished sheet of the same model, cut after its last whole line; else begins one."""
-    tie = {"earwitness": "scores under way", "model": tagger.digest}
+    tie = json.dumps({"earwitness": "scores under way", "model": tagger.digest}).encode() + b"\n"
     done: dict[tuple[str, str], NDArray[np.float64]] = {}
     with partial.open("rb+") as stream:
         good_bytes = 0
-        if tagger.digest and _parsed(stream.readline()) == tie:
-            good_bytes = stream.tell()
+        if tagger.digest and stream.readline() == tie:
+            good_bytes = len(tie)
             for line in stream:
                 row = _parsed(line)
-                if row is None:
+                if row is None or len(row[1]) != len(tagger.vocabulary):
                     break
-                path, stamp, scores = row
-                done[path, stamp] = np.array(scores, np.float64)
+                done[row[0]] = row[1]
                 good_bytes += len(line)
         stream.truncate(good_bytes)
         if not good_bytes:
             stream.seek(0)
-            stream.write(json.dumps(tie).encode() + b"\n")
+            stream.write(tie)
     return done
 
 
-def _parsed(line: bytes) -> Any:
-    """Returns what a line says; None for one that is torn."""
+def _parsed(line: bytes) -> tuple[tuple[str, str], NDArray[np.float64]] | None:
+    """Returns the file a line tells of and its scores; None for one that is torn."""
+    if not line.endswith(b"\n"):
+        return None
     try:
-        return json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+        path, stamp, scores = json.loads(line)
+        return (str(path), str(stamp)), np.array(scores, np.float64).reshape(-1)
+    except (ValueError, TypeError):
         return None

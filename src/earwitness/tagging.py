@@ -194,4 +194,5 @@ def _content_seed(log_mel: NDArray[np.float16]) -> int:
 
 
 def _sigmoid(logits: Floats) -> NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-logits.astype(np.float64))))
+    with np.errstate(over="ignore"):  # infinity, whose inverse is the 0 that is meant
+        return np.asarray(1.0 / (1.0 + np.exp(-logits.astype(np.float64))))

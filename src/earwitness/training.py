@@ -7,7 +7,6 @@ Report: section 2.6. A run is a folder:
     checkpoints/   the newest two               model/         what `tag` opens, written at the end
 """
 
-import hashlib
 import json
 import math
 import platform
@@ -191,8 +190,9 @@ class _Run:
         self._fold = fold
         self._split = split(store, fold)
         self._stages, notes = plan(settings, self._split, world=self._accelerator.num_processes)
-        self._binding = self._digest()
-        self._begin(resume)
+        if self._accelerator.is_main_process:
+            self._begin(resume)
+        self._accelerator.wait_for_everyone()
         for note in notes + self._remarks():
             observer.note(note)
         wanted = settings.training.precision
@@ -206,7 +206,7 @@ class _Run:
     def carry_out(self) -> Path:
         """Does all that is left of the run and writes the model; returns the model's folder."""
         newest = next(iter(checkpoint.checkpoints(self._checkpoints)[::-1]), None)
-        begin = checkpoint.place_of(newest, binding=self._binding) if newest else Place(1, 0)
+        begin = checkpoint.place_of(newest) if newest else Place(1, 0)
         if newest:
             checkpoint.restore(newest, self._plain_network, None)
         before = self._steps_before(begin.stage) + begin.step
@@ -313,7 +313,6 @@ class _Run:
                 Place(stage.number, done),
                 self._plain_network,
                 optimizer,
-                binding=self._binding,
             )
 
     def _evaluate(self, step: int) -> None:
@@ -387,34 +386,50 @@ class _Run:
     def _steps_before(self, stage_number: int) -> int:
         return sum(stage.steps for stage in self._stages if stage.number < stage_number)
 
-    def _digest(self) -> str:
-        parts = [
-            recipe.dump(self._settings), self._store.fingerprint(), str(self._fold),
-            str(self._accelerator.num_processes),
-        ]  # fmt: skip
-        return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
-
     def _begin(self, resume: bool) -> None:
         """Claims the run's folder, or finds in it the run to go on with."""
         head = self._folder / "run.json"
-        if head.is_file() and not resume:
-            raise RunError(f"{self._folder}: already holds a run; add --resume to go on with it, or give another --out")
-        if not head.is_file() and self._folder.exists() and any(self._folder.iterdir()):
-            raise RunError(f"{self._folder}: not a run, and not empty; give another folder to --out")
-        if not self._accelerator.is_main_process:
-            return
+        if head.is_file():
+            if not resume:
+                raise RunError(f"{self._folder}: already holds a run; add --resume to go on, or give another --out")
+            self._refuse_another_run(head)
+        else:
+            # A run killed in this very function leaves the first two behind, and no more.
+            begun = {"recipe.toml", "checkpoints"}
+            found = list(self._folder.iterdir()) if self._folder.exists() else []
+            if any(entry.name not in begun and not entry.name.startswith(".part-") for entry in found):
+                raise RunError(f"{self._folder}: not a run, and not empty; give another folder to --out")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        for torn in self._checkpoints.glob(".part-*"):
+        for torn in (*self._folder.glob(".part-*"), *self._checkpoints.glob(".part-*")):
             torn.unlink()
         if not head.is_file():
             files.atomic_write(self._folder / "recipe.toml", recipe.dump(self._settings))
             self._write_head(finished=False)
+
+    def _refuse_another_run(self, head: Path) -> None:
+        """Raises RunError where the run in the folder was begun with another recipe, store, fold or team."""
+        try:
+            begun = json.loads(head.read_text("utf-8"))
+            pairs = [
+                ("--fold", _fold_name(begun["fold"]), _fold_name(self._fold)),
+                ("the number of processes", begun["processes"], self._accelerator.num_processes),
+                ("the store's content", begun["store_fingerprint"], self._store.fingerprint()),
+            ]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{head}: not readable ({error}); start the run anew in another folder") from None
+        changed = [f"{name} is {old}, not {new}" for name, old, new in pairs if old != new]
+        changed += recipe.differences(recipe.load(self._folder / "recipe.toml"), self._settings)
+        if changed:
+            raise RunError(
+                f"{self._folder}: the run began otherwise: {'; '.join(changed)}; give the same, or another --out"
+            )
 
     def _write_head(self, *, finished: bool) -> None:
         content = {
             "format": RUN_FORMAT,
             "finished": finished,
             "store": str(self._store.path.resolve()),
+            "store_fingerprint": self._store.fingerprint(),
             "fold": self._fold,
             "curated_clips": len(self._split.curated),
             "noisy_clips": len(self._split.noisy),
@@ -460,6 +475,10 @@ class _Run:
     def _last_lwlrap(self) -> list[float]:
         found = [line.get("held_out_lwlrap") for line in read_metrics(self._folder)]
         return [value for value in found if value is not None][-1:]
+
+
+def _fold_name(fold: int | None) -> str:
+    return "all" if fold is None else str(fold)
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,5 @@
+"""`python -m earwitness` is the command `earwitness`."""
+
+from .cli import main
+
+main()
