@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness import corpus, recipe, tables
+from earwitness import corpus, layouts, recipe, tables
+from earwitness.labels import Vocabulary
 
 CLASSES = ("Bark", "Child_speech_and_kid_speaking", "Meow", "Purr")
 RATE_HZ = 32_000
@@ -82,7 +83,7 @@ def write_tiny_model(folder: Path, settings: recipe.Recipe, moments: corpus.Mome
     """Writes a model with random weights for the tiny dataset; returns its folder."""
     from earwitness import checkpoint  # torch takes seconds to import; most tests don't need it
 
-    config = checkpoint.ModelConfig(tables.Vocabulary(CLASSES), settings, moments.mean, moments.std)
+    config = checkpoint.ModelConfig(Vocabulary(CLASSES), settings, moments.mean, moments.std)
     network = checkpoint.new_network(settings, classes=len(CLASSES))
     checkpoint.save_model(folder, config, network, card="# a tiny model\n")
     return folder
@@ -98,7 +99,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_store(tiny_dataset: Path) -> Path:
     """A store prepared from the tiny dataset; not to be written to."""
     out = tiny_dataset.parent / "store"
-    corpus.prepare(tables.read_dataset(tiny_dataset), out, recipe.Features(), workers=1)
+    corpus.prepare(layouts.read_dataset(tiny_dataset), out, recipe.Features(), workers=1)
     return out
 
 

@@ -16,17 +16,14 @@ import torch
 
 from earwitness import checkpoint, corpus, lwlrap, pseudolabels, recipe, training
 
-SETTINGS = recipe.load(
-    None,
-    [
+SETTINGS = [
         "network.width=0.03125", "network.input_pooling=4", "patches.frames=64",
         "stage1.noisy=4", "stage1.ramp_steps=2", "stage1.anneal_steps=5",
         "stage2.curated=2", "stage2.noisy=3", "stage2.ramp_steps=2", "stage2.anneal_steps=7", "stage2.threshold=0.3",
         "training.checkpoint_every_steps=3", "training.evaluate_every_steps=2", "training.precision=float32",
         "tagging.augment_short=false", "tagging.hop_frames=64",
-    ],
-)  # fmt: skip
-STEPS = 16
+]  # fmt: skip
+STAGE_STEPS = (7, 9)
 
 
 class Silent:
@@ -78,12 +75,10 @@ def dying_in_write(number: int) -> None:
 
 def kill_points() -> dict[str, Callable[[], None]]:
     """Returns every kill point by name, as what arms it in a child process."""
-    stage1, stage2 = SETTINGS.stage1.lengths(0), SETTINGS.stage2.lengths(0)
-    assert sum(stage1) + sum(stage2) == STEPS
     points: dict[str, Callable[[], None]] = {}
-    for step in range(1, sum(stage1) + 1):
+    for step in range(1, STAGE_STEPS[0] + 1):
         points[f"stage 1, step {step}"] = lambda n=step: dying_on(pseudolabels, "supervised", n, when="after")
-    for step in range(1, sum(stage2) + 1):
+    for step in range(1, STAGE_STEPS[1] + 1):
         points[f"stage 2, step {step}"] = lambda n=step: dying_on(pseudolabels, "algorithm_1", n, when="after")
     # Checkpoints fall on steps 3, 6 and 7 (the last of stage 1), then on 3, 6 and 9 (the last of all) of stage 2.
     for number in range(1, 7):
@@ -112,10 +107,11 @@ def in_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def train(store: Path, run: Path, arm: Callable[[], None] = lambda: None) -> None:
+def train(store: Path, run: Path, changes: list[str], arm: Callable[[], None] = lambda: None) -> None:
     torch.set_num_threads(1)
+    settings = recipe.load(None, [*SETTINGS, *changes])
     arm()
-    training.train(corpus.Store(store), run, SETTINGS, observer=Silent(), fold=0, resume=run.exists(), cpu=True)
+    training.train(corpus.Store(store), run, settings, observer=Silent(), fold=0, resume=run.exists(), cpu=True)
 
 
 def remains(run: Path) -> dict[str, bytes]:
@@ -126,20 +122,20 @@ def remains(run: Path) -> dict[str, bytes]:
     return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
-def main(store: Path, folder: Path, every: int) -> None:
+def main(store: Path, folder: Path, every: int, changes: list[str]) -> None:
     whole = folder / "whole"
-    assert in_child(lambda: train(store, whole)) == 0
+    assert in_child(lambda: train(store, whole, changes)) == 0
     expected = remains(whole)
     for number, (name, arm) in enumerate(kill_points().items()):
         if number % every:
             continue
         run = folder / f"killed-{number}"
-        killed = in_child(lambda run=run, arm=arm: train(store, run, arm))
-        resumed = in_child(lambda run=run: train(store, run))
+        killed = in_child(lambda run=run, arm=arm: train(store, run, changes, arm))
+        resumed = in_child(lambda run=run: train(store, run, changes))
         found = remains(run)
         different = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         print(json.dumps({"point": name, "killed": killed, "resumed": resumed, "different": different}), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,7 +14,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "earwitness"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-MODULES = sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__")
+
+
+def name_of(path: Path) -> str:
+    """A module's name below earwitness: tables, layouts (a wing, its __init__.py), layouts.esc50."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+PATHS = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
+MODULES = sorted(PATHS.keys() - {"__init__"})
 
 HEAVY = {"torch", "accelerate", "matplotlib", "tensorboard"}
 NUMERICAL = {"numpy", "scipy", "pydantic", "soundfile", "soxr", "av", "safetensors"}
@@ -24,15 +33,21 @@ LONGEST_FUNCTION_LINES = 60
 
 @cache
 def tree(module: str) -> ast.Module:
-    return ast.parse((SOURCE / f"{module}.py").read_text("utf-8"))
+    return ast.parse(PATHS[module].read_text("utf-8"))
 
 
+@cache
 def floors() -> dict[str, int]:
-    """The floor of every module, as the table of the document has it."""
+    """The floor of every module and every wing, as the table of the document has it."""
     rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE)
-    named = [(module, int(floor)) for floor, cell in rows for module in re.findall(r"`(\w+)\.py`", cell)]
+    named = [(module, int(floor)) for floor, cell in rows for module in re.findall(r"`(\w+)(?:\.py|/)`", cell)]
     assert len(named) == len(dict(named)), "a module has two floors"
     return dict(named)
+
+
+def floor_of(module: str) -> int:
+    """The floor of a module; what is in a wing is on the wing's."""
+    return floors()[module.partition(".")[0]]
 
 
 def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -50,21 +65,31 @@ def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from at_import(handler.body)
 
 
-def imports(nodes: Iterator[ast.AST]) -> tuple[set[str], set[str]]:
-    """What import statements among `nodes` name: modules of earwitness, and other packages."""
+def imports(module: str, nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
+    """What import statements among `nodes` of a module name: modules of earwitness, and other packages."""
     ours: set[str] = set()
     others: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
             others |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            origin = node.module or ""
-            if node.level == 0 and origin.partition(".")[0] != "earwitness":
-                others.add(origin.partition(".")[0])
+            origin = origin_of(module, node)
+            if origin is None:
+                others.add((node.module or "").partition(".")[0])
                 continue
-            module = origin.removeprefix("earwitness").lstrip(".").partition(".")[0]
-            ours |= {module} if module else {alias.name for alias in node.names}
+            named = {f"{origin}.{alias.name}".strip(".") for alias in node.names}
+            ours |= {origin if origin and each not in PATHS else each for each in named}
     return ours - {"__version__"}, others
+
+
+def origin_of(module: str, node: ast.ImportFrom) -> str | None:
+    """What of earwitness an import in a module takes names from, "" for earwitness itself; None for others."""
+    if node.level == 0:
+        first, _, rest = (node.module or "").partition(".")
+        return rest if first == "earwitness" else None
+    package = PATHS[module].relative_to(SOURCE).parts[:-1]
+    above = package[: len(package) - node.level + 1]
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def light_needs(module: str) -> set[str]:
@@ -76,7 +101,7 @@ def light_needs(module: str) -> set[str]:
         current = waiting.pop()
         if current not in seen:
             seen.add(current)
-            ours, others = imports(at_import(tree(current).body))
+            ours, others = imports(current, at_import(tree(current).body))
             packages |= others
             waiting += ours
     return packages
@@ -87,42 +112,43 @@ def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_every_module_has_a_floor() -> None:
-    assert sorted(floors()) == MODULES
+    assert set(floors()) == {module.partition(".")[0] for module in MODULES}
 
 
 def test_imports_never_go_up() -> None:
-    floor_of = floors()
     upward = [
-        f"{module} (floor {floor_of[module]}) imports {used} (floor {floor_of[used]})"
+        f"{module} (floor {floor_of(module)}) imports {used} (floor {floor_of(used)})"
         for module in MODULES
-        for used in imports(ast.walk(tree(module)))[0]
-        if floor_of[used] > floor_of[module]
+        for used in imports(module, ast.walk(tree(module)))[0]
+        if floor_of(used) > floor_of(module)
     ]
     assert not upward
 
 
 def test_imports_never_go_round() -> None:
     """Postponed imports and those for type checkers count too."""
-    TopologicalSorter({module: imports(ast.walk(tree(module)))[0] for module in MODULES}).prepare()
+    TopologicalSorter({module: imports(module, ast.walk(tree(module)))[0] for module in MODULES}).prepare()
 
 
 def test_the_package_itself_imports_nothing() -> None:
-    ours, others = imports(at_import(tree("__init__").body))
+    ours, others = imports("__init__", at_import(tree("__init__").body))
     assert not ours and others <= {"typing"}
 
 
 def test_floor_1_knows_no_settings_disk_or_clock() -> None:
-    for module in (name for name, floor in floors().items() if floor == 1):
-        ours, others = imports(ast.walk(tree(module)))
+    for module in (name for name in MODULES if floor_of(name) == 1):
+        ours, others = imports(module, ast.walk(tree(module)))
         assert not ours - {"errors"}, module
         assert not others & {"os", "pathlib", "io", "json", "time", "datetime", "random", "pydantic"}, module
 
 
 def test_modules_are_named_for_something() -> None:
-    assert not {"utils", "util", "common", "helpers", "core", "misc"} & set(MODULES)
+    assert not {"utils", "util", "common", "helpers", "core", "misc"} & {
+        part for module in MODULES for part in module.split(".")
+    }
 
 
-@pytest.mark.parametrize("module", ["cli", "corpus", "audio", "logmel", "tables"])
+@pytest.mark.parametrize("module", ["cli", "corpus", "audio", "logmel", "tables", "layouts", "download"])
 def test_light_modules_need_nothing_heavy(module: str) -> None:
     assert not light_needs(module) & HEAVY
 
@@ -153,7 +179,7 @@ def test_only_the_door_prints(module: str) -> None:
 
 @pytest.mark.parametrize("module", ["__init__", *MODULES])
 def test_nothing_is_ever_unpickled(module: str) -> None:
-    assert not imports(ast.walk(tree(module)))[1] & PICKLING
+    assert not imports(module, ast.walk(tree(module)))[1] & PICKLING
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Attribute):
             assert ast.unparse(node) not in {"torch.load", "torch.save", "np.load", "numpy.load"}

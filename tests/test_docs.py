@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from earwitness import cli, recipe, synthetic, tables
+from earwitness import audio, cli, recipe, synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "src", "tests", "benchmarks", "recipes", ".ci")
@@ -116,7 +116,7 @@ def test_the_sound_sets_noise_is_as_described() -> None:
 def test_suffixes_of_sound_are_listed() -> None:
     text = (ROOT / "docs" / "data.md").read_text("utf-8")
     listed = re.search(r"taken for sound: (.*?)\. A file", text, re.DOTALL)
-    assert listed and set(listed[1].split()) == tables.AUDIO_SUFFIXES
+    assert listed and set(listed[1].split()) == audio.SUFFIXES
 
 
 # --- commands in all documents ---
@@ -132,8 +132,8 @@ def commands(text: str) -> Iterator[str]:
 def own_commands() -> list[tuple[str, str]]:
     """Every earwitness command in documents and in the recipes' head comments, with where it stands."""
     found = [(name_of(path), line) for path in documents() for line in commands(path.read_text("utf-8"))]
-    for path in (ROOT / "src" / "earwitness" / "recipes").glob("*.toml"):
-        heads = re.findall(r"^# Command: (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    for path in (ROOT / "src" / "earwitness" / "recipes").rglob("*.toml"):
+        heads = re.findall(r"^# (?:Command|Before it): (.+)$", path.read_text("utf-8"), re.MULTILINE)
         found += [(name_of(path), head) for head in heads]
     return [(place, line) for place, line in found if line.startswith("earwitness ")]
 

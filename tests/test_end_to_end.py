@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earwitness import Tagger, checkpoint, corpus, evaluation, lwlrap, recipe, synthetic, tables, tagging
+from earwitness import Tagger, checkpoint, corpus, evaluation, layouts, lwlrap, recipe, synthetic, tables, tagging
 
 RECIPE = """
 [network]
@@ -50,9 +50,7 @@ def earwitness(*arguments: object) -> str:
 def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which prepare, train, evaluate and tag have been walked."""
     folder = tmp_path_factory.mktemp("road")
-    synthetic.write_dataset(
-        folder / "sounds", curated_per_class=5, noisy_per_class=12, test_per_class=5, seed=1
-    )
+    synthetic.write_dataset(folder / "sounds", curated_per_class=5, noisy_per_class=12, test_per_class=5, seed=1)
     (folder / "small.toml").write_text(RECIPE, "utf-8")
     earwitness("prepare", folder / "sounds", "--out", folder / "store")
     earwitness("train", folder / "store", "--out", folder / "run", "--recipe", folder / "small.toml", "--threads", 1)
@@ -79,7 +77,7 @@ def test_the_tagger_has_learnt(road: Path) -> None:
 
 
 def test_evaluate_and_tag_tell_the_same_story(road: Path) -> None:
-    dataset = tables.read_dataset(road / "sounds")
+    dataset = layouts.read_dataset(road / "sounds")
     fnames, scores, names = tables.read_scores(road / "scores.csv")
     assert names == dataset.vocabulary.names
     clips = dataset.by_role("test")

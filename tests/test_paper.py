@@ -30,7 +30,7 @@ TABLE_2: dict[str, tuple[float, str]] = {
 TABLE_1 = {"Conv1": 64, "Conv2": 64, "Conv3": 128, "Conv4": 128, "Conv5": 256, "Conv6": 256, "Conv7": 512, "Conv8": 512}
 ROWS = tuple(range(1, 29))
 OTHER_PACKAGES = {"librosa", "numpy", "torch"}
-FILE_SUFFIXES = {"csv", "json", "md", "py", "toml"}
+FILE_SUFFIXES = {"csv", "json", "md", "py", "sh", "toml"}
 
 
 # --- reading the document ---
@@ -189,8 +189,23 @@ def test_rows_that_the_code_names_are_there() -> None:
 
 def test_every_recipe_that_comes_along_is_described() -> None:
     described = {name for row in table("## Recipes that come along") for name in quoted(row[0])}
-    assert described <= set(recipe.names())
-    assert set(recipe.names()) <= described | set(quoted(DATA))
+    ablations = {name for row in table("## Ablations") for name in quoted(row[0])}
+    assert described | ablations <= set(recipe.names())
+    assert ablations == {name for name in recipe.names() if name.startswith("ablation/")}
+    assert set(recipe.names()) <= described | ablations | set(quoted(DATA))
+
+
+def test_every_system_of_the_ensembles_is_in_the_script() -> None:
+    """reproduce.sh trains all systems that come along, and prints the report's figures that the page states."""
+    script = (ROOT / "reproduce.sh").read_text("utf-8")
+    listed = re.search(r"^SYSTEMS=\((.*)\)$", script, re.MULTILINE)
+    assert listed
+    assert sorted(f"ensemble/{name}" for name in listed[1].split()) == [
+        name for name in recipe.names() if name.startswith("ensemble/")
+    ]
+    stated = re.search(r"^REPORTED=\((.*)\)$", script, re.MULTILINE)
+    assert stated
+    assert re.findall(r"=([\d.]+)", stated[1]) == [row[3] for row in table("## The three submissions")]
 
 
 def test_every_setting_is_named() -> None:

@@ -82,6 +82,35 @@ def test_every_recipe_that_comes_along_loads_and_differs_from_the_report(name: s
     assert tomllib.loads(recipe.dump(recipe.load(name)))
 
 
+def test_later_recipes_lie_on_top_of_earlier_ones(tmp_path: Path) -> None:
+    found = recipe.load(["laptop-report", "ablation/no-arcface"])
+    assert found == recipe.load("laptop-report", ["loss.kind=focal"])
+    path = tmp_path / "mine.toml"
+    path.write_text("[network]\nwidth = 0.5\n", "utf-8")
+    assert recipe.load(["laptop-report", path]).network.width == 0.5
+    assert recipe.load([path, "laptop-report"]).network.width == 0.25
+    assert recipe.load([path, "laptop-report"], ["network.width=2"]).network.width == 2
+    assert recipe.load([]) == recipe.load("report") == recipe.Recipe()
+    path.write_text("[network]\nwidht = 0.5\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"^laptop-report \+ .*mine\.toml: .*network\.widht.*network\.width"):
+        recipe.load(["laptop-report", path])
+
+
+def test_recipes_in_folders_have_its_name_before_theirs() -> None:
+    assert {"ensemble/residual", "ablation/no-tta", "laptop"} <= set(recipe.names())
+    assert recipe.load("ensemble/residual").network.backbone == "residual"
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.names() if name.startswith(("ablation/", "ensemble/"))])
+def test_an_ablation_and_a_system_are_one_idea(name: str) -> None:
+    """They touch one section, or one and the further passes that would be copies; sizes are left to other recipes."""
+    differing = {line.partition(".")[0] for line in recipe.differences(recipe.Recipe(), recipe.load(name))}
+    assert len(differing) == 1 or (name, differing) == ("ablation/no-specaugment", {"augmentation", "tagging"})
+    size = recipe.load("laptop-report")
+    changed = recipe.differences(size, recipe.load(["laptop-report", name]))
+    assert {line.partition(".")[0] for line in changed} == differing
+
+
 def test_differences_are_named() -> None:
     ours, theirs = recipe.Recipe(), recipe.load(None, ["features.mel_bands=64"])
     assert recipe.differences(ours, theirs) == ["features.mel_bands is 128, not 64"]

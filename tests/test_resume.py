@@ -6,19 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DRIVER = Path(__file__).with_name("resume_driver.py")
-# Every fifth of the driver's 38 kill points, which differ in kind as well as in place. All of them:
-# python tests/resume_driver.py STORE EMPTY_FOLDER 1
-EVERY = 5
+# Some of the driver's 38 kill points, which differ in kind as well as in place. All of them:
+# python tests/resume_driver.py STORE EMPTY_FOLDER 1 [SECTION.FIELD=VALUE ...]
+REPORT: list[str] = []
+WHOLE_CLIPS = ["stage2.pseudo_labels=clip", "stage2.relabel_every_steps=2", "augmentation.reversal=false"]
 
 
-def test_resume_is_exact(tiny_store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("changes", "every", "count"), [(REPORT, 5, 8), (WHOLE_CLIPS, 9, 5)])
+def test_resume_is_exact(tiny_store: Path, tmp_path: Path, changes: list[str], every: int, count: int) -> None:
     done = subprocess.run(
-        [sys.executable, str(DRIVER), str(tiny_store), str(tmp_path), str(EVERY)],
+        [sys.executable, str(DRIVER), str(tiny_store), str(tmp_path), str(every), *changes],
         capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300, check=True,
     )  # fmt: skip
     points = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(points) == 8
+    assert len(points) == count
     for point in points:
         assert point["killed"] == -9, point
         assert point["resumed"] == 0, point

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness import checkpoint, losses, recipe, training
+from earwitness import checkpoint, losses, recipe, start, training
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
+from earwitness.labels import Vocabulary
 from earwitness.tagging import Tagger
 
 
@@ -207,3 +208,94 @@ def test_a_recipe_without_steps_is_refused(store: Store, tmp_path: Path) -> None
 def test_every_option_trains(store: Store, tmp_path: Path, changes: list[str]) -> None:
     witness = run(store, tmp_path / "run", *changes, "training.evaluate_every_steps=0")
     assert len(witness.steps) == 8 and np.isfinite([step.loss for step in witness.steps]).all()
+
+
+# --- starting from another run ---
+
+
+def halves(store: Store, folder: Path, **how: object) -> Witness:
+    """Trains stage 1 in a run of its own, then stage 2 in another that starts from it."""
+    run(store, folder / "warm-up", "stage2.ramp_steps=0", "stage2.anneal_steps=0")
+    return run(
+        store, folder / "rest", "stage1.ramp_steps=0", "stage1.anneal_steps=0", start_from=folder / "warm-up", **how
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load_file(checkpoint.checkpoints(folder / "checkpoints")[-1])
+
+
+def test_two_runs_of_a_stage_each_are_one_run_of_both(store: Store, tmp_path: Path) -> None:
+    """Section 2.6: weights, statistics and the optimiser's state, to the last bit."""
+    witness = halves(store, tmp_path)
+    run(store, tmp_path / "both")
+    assert any(str(tmp_path / "warm-up/checkpoints/stage1-00000004.safetensors") in note for note in witness.notes)
+    expected, found = weights(tmp_path / "both"), weights(tmp_path / "rest")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_run_starts_from_a_finished_model(store: Store, tmp_path: Path) -> None:
+    """The student becomes the teacher too; ArcFace's matrices are drawn."""
+    run(store, tmp_path / "first")
+    settings = recipe.load(None, TINY)
+    begin = start.find(tmp_path / "first")
+    assert begin.path == tmp_path / "first/model/model.safetensors"
+    assert begin == start.find(tmp_path / "first/model")
+    network = checkpoint.new_network(settings, classes=len(store.vocabulary))
+    drawn = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    start.fill(network, begin)
+    found, model = network.state_dict(), checkpoint.load_file(begin.path)
+    for name, tensor in found.items():
+        same = drawn[name] if "arcface" in name else model[name.replace("teacher.", "student.")]
+        assert torch.equal(tensor, same), name
+    witness = run(store, tmp_path / "second", start_from=tmp_path / "first")
+    assert len(witness.steps) == 8
+
+
+def test_a_start_of_another_kind_is_refused_by_its_field(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "first", "stage2.ramp_steps=0", "stage2.anneal_steps=0")
+    cases = {
+        "network.backbone=residual": 'network.backbone is "vgg", not "residual"',
+        "network.width=0.0625": "network.width is 0.03125, not 0.0625",
+        "network.input_pooling=2": "network.input_pooling is 4, not 2",
+        "augmentation.reversal=false": "augmentation.reversal is true, not false",
+    }
+    for change, words in cases.items():
+        with pytest.raises(RunError) as refused:
+            run(store, tmp_path / "second", change, start_from=tmp_path / "first")
+        assert words in str(refused.value) and "\n" not in str(refused.value)
+    for names, words in ((("Bark", "Howl", "Meow", "Purr"), "Child_speech"), (store.vocabulary.names[::-1], "order")):
+        store.vocabulary = Vocabulary(names)
+        with pytest.raises(RunError, match=f"the vocabulary is another: .*{words}"):
+            run(store, tmp_path / "second", start_from=tmp_path / "first")
+    assert not (tmp_path / "second").exists()
+
+
+def test_what_nothing_can_start_from_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in ("missing", "empty"):
+        with pytest.raises(RunError, match=f"{folder}: neither a checkpoint of stage 1 nor a model"):
+            run(store, tmp_path / "run", start_from=tmp_path / folder)
+    run(store, tmp_path / "damaged")
+    (tmp_path / "damaged/model/config.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        run(store, tmp_path / "run", start_from=tmp_path / "damaged")
+
+
+def test_resuming_needs_the_same_start(store: Store, tmp_path: Path) -> None:
+    """Killed before its first checkpoint, a run resumed starts from the same weights, or is refused."""
+    halves(store, tmp_path)
+    expected = weights(tmp_path / "rest")
+    again, changes = tmp_path / "rest", ("stage1.ramp_steps=0", "stage1.anneal_steps=0")
+    for kept in checkpoint.checkpoints(again / "checkpoints"):
+        kept.unlink()
+    with pytest.raises(RunError, match=r"--start-from is weights with the digest .*, not none"):
+        run(store, again, *changes, resume=True)
+    run(store, tmp_path / "other", "stage2.ramp_steps=0", "stage2.anneal_steps=0", "training.seed=1")
+    with pytest.raises(RunError, match="--start-from is weights with the digest"):
+        run(store, again, *changes, resume=True, start_from=tmp_path / "other")
+    (tmp_path / "warm-up").rename(tmp_path / "elsewhere")
+    run(store, again, *changes, resume=True, start_from=tmp_path / "elsewhere")
+    found = weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)

@@ -30,6 +30,15 @@ Samples = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
+# A file so called is taken for sound where a folder is searched; one that is named itself may be called anything.
+# fmt: off
+SUFFIXES = frozenset({
+    ".aac", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".flac", ".m4a", ".mka", ".mkv", ".mov",
+    ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus", ".snd", ".spx", ".w64", ".wav", ".webm",
+    ".wma", ".wv",
+})
+# fmt: on
+
 # Samples, of all channels together, decoded at a time. A block in which the decoder breaks off is lost, so
 # blocks are small: a quarter of a second of 32 kHz mono.
 _BLOCK_SAMPLES = 8_192

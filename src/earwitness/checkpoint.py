@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from . import files, recipe
-from .errors import ModelError, RecipeError, RunError
+from . import backbones, files, recipe
+from .errors import ModelError, RecipeError, RunError, TableError
 from .labels import Vocabulary
 from .network import TeacherStudent
 
@@ -50,11 +50,22 @@ class ModelConfig:
     std: NDArray[np.float32]
 
 
-def save_checkpoint(folder: Path, place: Place, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Writes a checkpoint, whole or not at all, and keeps the newest two."""
+def save_checkpoint(
+    folder: Path,
+    place: Place,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    clip_labels: torch.Tensor | None = None,
+) -> None:
+    """Writes a checkpoint, whole or not at all, and keeps the newest two.
+
+    `clip_labels` (noisy clips, classes) are the labels under way, where the stage makes them by whole clips.
+    """
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    if clip_labels is not None:
+        tensors["clip_labels"] = clip_labels
     header = {"format": CHECKPOINT_FORMAT, **asdict(place)}
     _save(folder / place.name, tensors, header)
     for old in checkpoints(folder)[:-_KEPT]:
@@ -69,9 +80,8 @@ def checkpoints(folder: Path) -> list[Path]:
 def place_of(path: Path) -> Place:
     """Returns the place a checkpoint stands at; RunError if it cannot be read."""
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["earwitness"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        header = _header(path)
+    except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
             f"{path}: not a checkpoint that can be read ({error}); delete it to go on from the one before"
         ) from None
@@ -83,20 +93,26 @@ def place_of(path: Path) -> Place:
 def restore(path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
     """Puts a checkpoint's weights into the network and, where one is given, its state into the optimiser."""
     tensors = load_file(path)
-    network.load_state_dict(_below("network.", tensors))
+    network.load_state_dict(below("network.", tensors))
     if optimizer is None:
         return
     states: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in _below("optimizer.", tensors).items():
+    for name, tensor in below("optimizer.", tensors).items():
         index, _, key = name.partition(".")
         states.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def clip_labels(path: Path) -> torch.Tensor | None:
+    """Returns the labels of whole noisy clips that a checkpoint holds, (noisy clips, classes), or None."""
+    return load_file(path).get("clip_labels")
+
+
 def save_model(folder: Path, config: ModelConfig, network: TeacherStudent, *, card: str) -> None:
     """Writes a model folder: backbone and student without ArcFace's weights (section 2.7), config, and its card."""
     folder.mkdir(parents=True, exist_ok=True)
-    _save(folder / "model.safetensors", _shipped(network.state_dict()), {"format": MODEL_FORMAT})
+    header = {"format": MODEL_FORMAT, "backbone": config.recipe.network.backbone}
+    _save(folder / "model.safetensors", _shipped(network.state_dict()), header)
     content = {
         "format": MODEL_FORMAT,
         "classes": list(config.vocabulary.names),
@@ -115,16 +131,20 @@ def load_config(folder: Path) -> ModelConfig:
         content = json.loads(path.read_text("utf-8"))
         if content["format"] != MODEL_FORMAT:
             raise ModelError(f"{path}: a model of format {content['format']}, this version reads {MODEL_FORMAT}")
-        return ModelConfig(
+        config = ModelConfig(
             Vocabulary(tuple(content["classes"])),
             recipe.resolve(content["recipe"], where=str(path)),
             np.array(content["mean"], np.float32),
             np.array(content["std"], np.float32),
         )
+        bands = (config.recipe.features.mel_bands,)
+        if config.mean.shape != bands or config.std.shape != bands or not np.isfinite(config.mean + config.std).all():
+            raise ValueError(f"mean and std are not {bands[0]} numbers each")
+        return config
     except (FileNotFoundError, NotADirectoryError):
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
         raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecipeError, TableError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder anew") from None
 
 
@@ -133,9 +153,15 @@ def load_network(folder: Path, config: ModelConfig) -> TeacherStudent:
     path = folder / "model.safetensors"
     network = new_network(config.recipe, classes=len(config.vocabulary))
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        tensors, header = load_file(path), _header(path)
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(f"{path}: not readable ({error}); copy the model folder anew") from None
+    backbone = header.get("backbone", "vgg")  # before there were others, it was not written
+    if backbone != config.recipe.network.backbone:
+        raise ModelError(
+            f"{path}: weights of the backbone {backbone}, but network.backbone in config.json is "
+            f"{config.recipe.network.backbone}; copy the model folder anew"
+        )
     wanted = _shipped(network.state_dict())
     wrong = [name for name in wanted.keys() | tensors.keys() if _shape(wanted, name) != _shape(tensors, name)]
     if wrong:
@@ -159,7 +185,13 @@ def new_network(settings: recipe.Recipe, *, classes: int, mixed_precision: bool 
             input_pooling=settings.network.input_pooling,
             outputs=settings.outputs(classes),
             mixed_precision=mixed_precision,
+            backbone=backbones.KINDS[settings.network.backbone],
         )
+
+
+def below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns the tensors whose names begin with a prefix, named without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _shipped(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -168,8 +200,13 @@ def _shipped(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def _header(path: Path) -> dict[str, Any]:
+    """Returns what `_save` wrote beside the tensors; ValueError where it wrote nothing."""
+    with safe_open(path, "pt") as file:
+        found = json.loads((file.metadata() or {}).get("earwitness", "null"))
+    if not isinstance(found, dict):
+        raise ValueError("it was not written by earwitness")
+    return found
 
 
 def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:

@@ -7,9 +7,10 @@ import errno
 import json
 import math
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -32,12 +33,17 @@ from . import __version__
 from .errors import EarwitnessError
 
 if TYPE_CHECKING:
-    from .evaluation import Evaluation
+    from .corpus import Store
+    from .dataset import Dataset, Problem
+    from .evaluation import Evaluation, Scored
+    from .labels import Vocabulary
     from .recipe import Recipe
-    from .tables import Problem
+    from .scoresheet import Named
+    from .tagging import Tagged, Tagger, TagsFiles
     from .training import StepMetrics
 
 SOME_FAILED, REFUSED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+_FIRST_PROBLEMS = 10
 
 app = typer.Typer(
     help="Train an audio tagger from labels you can't trust, find out which to trust, and tag sound with it.",
@@ -55,8 +61,12 @@ _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
 RecipeOption = Annotated[
-    str | None,
-    typer.Option("--recipe", metavar="NAME|FILE", help="a recipe by name, or a TOML file; default: the report"),
+    list[str] | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="a recipe by name, or a TOML file; repeatable, later ones on top; default: the report",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -67,6 +77,10 @@ ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="processor threads; default: one for each core")
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
+HopOption = Annotated[
+    int | None,
+    typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
+]
 
 
 def main() -> None:
@@ -166,15 +180,22 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="decoding processes; default: one for each core")
     ] = None,
+    corrections: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help='JSON of fname: labels, or "remove"; repeatable, later files win'),
+    ] = None,
+    leave_out_known_bad: Annotated[
+        bool, typer.Option("--leave-out-known-bad", help="leave out clips that the dataset's authors name as wrong")
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
     """Decode a dataset's clips into a store of log-mels. Stopped anywhere, it goes on when run again."""
     _require_room_for(json_file)
-    from . import corpus, tables
+    from . import corpus, layouts
     from . import recipe as recipes
 
     features = recipes.load(recipe, settings or []).features
-    found = tables.read_dataset(dataset)
+    found, changes = _as_wished(layouts.read_dataset(dataset), corrections or [], leave_out_known_bad)
     started = time.perf_counter()
     with _bar("decoding") as advance:
         report = corpus.prepare(found, out, features, workers=workers or _decoding_processes(), on_clip=advance)
@@ -189,10 +210,10 @@ def prepare(
         json_file,
         {
             "clips": report.clips, "decoded": report.decoded, "kept": report.kept, "seconds": seconds,
-            "left_out": len(report.problems), "silent": len(report.silent),
+            "left_out": len(report.problems), "silent": len(report.silent), **changes,
         },
     )  # fmt: skip
-    _end_with_problems(report.problems, f"clips left out; all of them in {out / 'bad_files.csv'}")
+    _end_with_problems(report.problems, "clips left out", listed_in=out / "bad_files.csv")
 
 
 @app.command()
@@ -208,6 +229,10 @@ def train(
             help="fifth of the curated clips held out to measure; all: learn from every clip",
         ),
     ] = "0",
+    start_from: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="another run, or a model, whose weights are the first ones of this run"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     show_recipe: Annotated[
         bool,
@@ -237,34 +262,36 @@ def train(
     with _TrainingBar() as watcher:
         model = training.train(
             opened, out, chosen,
-            observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu,
+            observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu, start_from=start_from,
         )  # fmt: skip
     _say(f"{model}: written after {_duration(time.perf_counter() - started)}")
 
 
 @app.command()
 def evaluate(
-    model: ModelArgument,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model, or a CSV of scores")
+    ],
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset with a test table, or a store")],
     json_file: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table of classes there")] = None,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
+    hop_frames: HopOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
     _require_room_for(json_file, csv, scores)
-    _use_threads(threads)
-    from . import corpus, evaluation, tables
-    from .tagging import Tagger
+    from . import corpus, evaluation, layouts, tables
 
-    tagger = Tagger.load(model)
-    with _bar("tagging") as advance:
-        if corpus.is_store(dataset):
-            clips, scored, problems = evaluation.score_store(tagger, corpus.Store(dataset), on_clip=advance)
-        else:
-            clips, scored, problems = evaluation.score_dataset(tagger, tables.read_dataset(dataset), on_clip=advance)
+    source = corpus.Store(dataset) if corpus.is_store(dataset) else layouts.read_dataset(dataset)
+    if model.is_file():
+        if hop_frames:
+            raise typer.BadParameter("it is for models; a CSV's scores are there already", param_hint="--hop-frames")
+        vocabulary, (clips, scored, problems) = evaluation.given_scores(model, source.clips, dataset)
+    else:
+        vocabulary, (clips, scored, problems) = _score(model, source, hop_frames, threads)
     result = evaluation.evaluate_scores(
-        tagger.vocabulary.encode_all([clip.labels for clip in clips]), scored, tagger.vocabulary,
+        vocabulary.encode_all([clip.labels for clip in clips]), scored, vocabulary,
         usage=[clip.usage for clip in clips],
     )  # fmt: skip
     _print_evaluation(result)
@@ -272,8 +299,8 @@ def evaluate(
     if csv:
         result.write_per_class_csv(csv)
     if scores:
-        tables.write_scores(scores, [clip.fname for clip in clips], scored, tagger.vocabulary)
-    _end_with_problems(problems, "test clips could not be scored")
+        tables.write_scores(scores, [clip.fname for clip in clips], scored, vocabulary)
+    _end_with_problems(problems, "test clips that could not be scored")
 
 
 @app.command()
@@ -284,31 +311,126 @@ def tag(
         Path | None, typer.Option(metavar="FILE", help="a CSV with a column a class; default: tags on screen")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="tags to print for each file")] = 3,
+    hop_frames: HopOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Tag sound files. One that can't be read is listed at the end. Stopped, --out goes on when run again."""
     _require_room_for(out)
     _use_threads(threads)
     from . import scoresheet
-    from .tables import Problem
-    from .tagging import Tagged, Tagger
+    from .tagging import Tagged
 
-    tagger = Tagger.load(model)
+    tagger = _tagger(model, hop_frames)
     sounds = scoresheet.sound_files(paths)
-    bad: list[Tagged] = []
     if out:
-        with _bar("tagging", total=len(sounds)) as advance:
-            bad = scoresheet.tag_to_csv(tagger, sounds, out, on_file=lambda _: advance())
-        _say(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
-    else:
-        for sound, tagged in zip(sounds, tagger.tag_many(sound.path for sound in sounds), strict=True):
-            if tagged.scores is None:
-                bad.append(tagged)
-            else:
-                _print_tags(sound.name, tagged.scores, tagger.vocabulary.names, top)
-    _end_with_problems(
-        [Problem(one.path.name, "", one.path, str(one.error)) for one in bad], "files could not be tagged"
-    )
+        _tag_to_csv(tagger, sounds, out)
+        return
+    bad: list[Tagged] = []
+    for sound, tagged in zip(sounds, tagger.tag_many(sound.path for sound in sounds), strict=True):
+        if tagged.scores is None:
+            bad.append(tagged)
+        else:
+            _print_tags(sound.name, tagged.scores, tagger.vocabulary.names, top)
+    _end_with_untagged(bad)
+
+
+@app.command()
+def ensemble(
+    members: Annotated[list[Path], typer.Argument(metavar="MEMBER", help="CSVs of scores, or models' folders")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="where the averaged scores go")],
+    how: Annotated[str, typer.Option(metavar="arithmetic|geometric|rank", help="which mean")] = "arithmetic",
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W,..", help="a weight for each member; default: equal ones")
+    ] = None,
+    sounds: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="a sound file or a folder of them for models to tag; repeatable"),
+    ] = None,
+    hop_frames: HopOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Average several systems into one CSV. Score tables as they are, or models in one pass over the sound."""
+    _require_room_for(out)
+    models = [member for member in members if not member.is_file()]
+    if models and len(models) < len(members):
+        raise typer.BadParameter(f"{models[0]}: no CSV; give CSVs alone or models alone", param_hint="MEMBER")
+    if bool(models) != bool(sounds):
+        raise typer.BadParameter("needed by models, of no use to CSVs", param_hint="--sounds")
+    if hop_frames and not models:
+        raise typer.BadParameter("it is for models; a CSV's scores are there already", param_hint="--hop-frames")
+    if models:
+        _use_threads(threads)
+    from . import ensemble as systems
+    from . import scoresheet, tables
+    from .labels import Vocabulary
+
+    mean = systems.mean_of(len(members), how, weights)
+    if sounds:
+        tagger = systems.EnsembleTagger.load(models, mean=mean, hop_frames=hop_frames)
+        _tag_to_csv(tagger, scoresheet.sound_files(sounds), out)
+        return
+    result = systems.average_tables([systems.read_table(member) for member in members], mean)
+    tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))
+    _say(f"{out}: {len(members)} tables, {len(result.fnames)} files, {len(result.classes)} classes")
+
+
+@app.command()
+def estimate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where stores and runs shall lie")],
+    system: Annotated[
+        list[str],
+        typer.Option(metavar="RECIPE[+RECIPE]", help="the recipes of a system, later ones on top; repeatable"),
+    ],
+    json_file: JsonOption = None,
+    threads: ThreadsOption = None,
+    cpu: CpuOption = False,
+) -> None:
+    """Say how long systems take to train, and how much disk. Refused where the disk is too small."""
+    _require_room_for(json_file)
+    from . import layouts
+    from . import recipe as recipes
+
+    names = dict.fromkeys(system)
+    settings = {name: recipes.load(name.split("+")) for name in names}
+    found = layouts.read_dataset(dataset)
+    _use_threads(threads)
+    import torch
+
+    from . import estimate as costs
+
+    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    with _bar("timing a step", total=len(system)) as advance:
+        result = costs.estimate(
+            found, [costs.System(name, settings[name]) for name in system], device=device, on_system=advance
+        )
+    free = shutil.disk_usage(_nearest_folder(out)).free
+    for cost in result.systems:
+        lasts = _duration(cost.training_seconds + cost.tagging_seconds)
+        _say(f"{cost.name}: {cost.steps} steps, {lasts}, {_size(cost.run_bytes)}")
+    _say(f"log-mels of {result.stores} kinds: {_size(result.store_bytes)}")
+    _say(f"in all {_duration(result.seconds)} on {device}, {_size(result.bytes)}; {_size(free)} are free")
+    costs.refuse_too_little_room(result.bytes, out, free)
+    _write_json(json_file, result.as_json() | {"free_bytes": free, "device": str(device)})
+
+
+@app.command()
+def sounds(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder of the sound set")],
+    curated: Annotated[int, typer.Option(metavar="N", min=1, help="curated clips of each class")] = 6,
+    noisy: Annotated[int, typer.Option(metavar="N", min=0, help="noisy clips of each class")] = 40,
+    test: Annotated[int, typer.Option(metavar="N", min=0, help="test clips of each class")] = 10,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="seed of all sounds and labels")] = 2019,
+) -> None:
+    """Write the built-in sound set, laid out as FSDKaggle2019 is. Stopped, it goes on when run again."""
+    from . import synthetic, voices
+
+    with _bar("making the sound set") as advance:
+        synthetic.write_dataset(
+            out, curated_per_class=curated, noisy_per_class=noisy, test_per_class=test, seed=seed, on_clip=advance
+        )
+    clips = (curated + noisy + test) * len(voices.CLASSES)
+    _say(f"{out}: {clips} clips of {len(voices.CLASSES)} classes")
 
 
 @app.command()
@@ -332,6 +454,27 @@ def demo(
     with _bar("tagging") as advance:
         result = journey.conclude(store, sounds, out, seconds=lambda: time.perf_counter() - started, on_clip=advance)
     _print_demo(result, out)
+
+
+def _as_wished(
+    found: "Dataset", corrections: list[Path], leave_out_known_bad: bool
+) -> "tuple[Dataset, dict[str, int]]":
+    """Returns a dataset as the user wants it, and the figures of what that changed; says so on the way."""
+    from .corrections import correct
+
+    corrected = correct(found, corrections)
+    if corrections:
+        _say(f"corrections: {corrected.relabelled} clips have other labels, {corrected.removed} are left out")
+        _list_some("corrections for names that no clip of the dataset has", corrected.unknown)
+    found = corrected.dataset
+    known_bad = len(found.known_bad)
+    if known_bad and leave_out_known_bad:
+        found = found.without_known_bad()
+        _say(f"{known_bad} clips that the dataset's authors name as wrong are left out")
+    elif known_bad:
+        _say(f"{known_bad} clips are named as wrong by the dataset's authors; --leave-out-known-bad leaves them out")
+    figures = {"known_bad": known_bad, "relabelled": corrected.relabelled, "removed": corrected.removed}
+    return found, figures | {"unknown_fnames": len(corrected.unknown)}
 
 
 class _TrainingBar:
@@ -444,21 +587,63 @@ def _print_demo(result: dict[str, Any], out: Path) -> None:
         _say(line)
 
 
+def _tagger(model: Path, hop_frames: int | None) -> "Tagger":
+    from .tagging import Tagger
+
+    tagger = Tagger.load(model)
+    return tagger.with_hop(hop_frames) if hop_frames else tagger
+
+
+def _score(
+    model: Path, source: "Store | Dataset", hop_frames: int | None, threads: int | None
+) -> "tuple[Vocabulary, Scored]":
+    """Returns a model's classes, and what it scores the test clips of a store or a dataset."""
+    _use_threads(threads)
+    from . import corpus, evaluation
+
+    tagger = _tagger(model, hop_frames)
+    with _bar("tagging") as advance:
+        if isinstance(source, corpus.Store):
+            return tagger.vocabulary, evaluation.score_store(tagger, source, on_clip=advance)
+        return tagger.vocabulary, evaluation.score_dataset(tagger, source, on_clip=advance)
+
+
+def _tag_to_csv(tagger: "TagsFiles", sounds: "list[Named]", out: Path) -> None:
+    """Writes the scores of sound files to a CSV, and says so; ends with status 1 if some could not be tagged."""
+    from . import scoresheet
+
+    with _bar("tagging", total=len(sounds)) as advance:
+        bad = scoresheet.tag_to_csv(tagger, sounds, out, on_file=lambda _: advance())
+    _say(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
+    _end_with_untagged(bad)
+
+
+def _end_with_untagged(bad: "list[Tagged]") -> None:
+    from .dataset import Problem
+
+    problems = [Problem(one.path.name, "", one.path, str(one.error)) for one in bad]
+    _end_with_problems(problems, "files that could not be tagged")
+
+
 def _list_some(what: str, names: tuple[str, ...], most: int = 5) -> None:
     if names:
         more = f" and {len(names) - most} more" if len(names) > most else ""
         _say(f"{len(names)} {what}: {', '.join(names[:most])}{more}")
 
 
-def _end_with_problems(problems: "list[Problem] | tuple[Problem, ...]", what: str, most: int = 10) -> None:
-    """Lists what went wrong with single files, and ends with exit status 1 if anything did."""
+def _end_with_problems(problems: "Sequence[Problem]", what: str, *, listed_in: Path | None = None) -> None:
+    """Lists what went wrong with single files, and ends with exit status 1 if anything did.
+
+    Only the first where there is a file that lists them all.
+    """
     if not problems:
         return
+    most = _FIRST_PROBLEMS if listed_in else len(problems)
     for problem in problems[:most]:
         _complain(problem.what)
     if len(problems) > most:
         _complain(f"... and {len(problems) - most} more")
-    _complain(f"{len(problems)} {what}")
+    _complain(f"{what}: {len(problems)}" + (f"; all of them in {listed_in}" if listed_in else ""))
     raise typer.Exit(SOME_FAILED)
 
 
@@ -469,21 +654,26 @@ def _require_room_for(*outputs: Path | None) -> None:
             continue
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        nearest = _nearest_folder(path.absolute().parent)
         if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
         if not os.access(nearest, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
 
 
-def _recipe_of_run(run: Path | None, source: str | None, settings: list[str] | None) -> "Recipe":
+def _nearest_folder(path: Path) -> Path:
+    """Returns what there is of a path: itself, or the nearest above it that exists."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+
+
+def _recipe_of_run(run: Path | None, sources: list[str] | None, settings: list[str] | None) -> "Recipe":
     """Returns the recipe a run began with, unless another is asked for (which the run then refuses, by name)."""
     from . import recipe as recipes
 
     began_with = run / "recipe.toml" if run else None
-    if source is None and not settings and began_with and began_with.is_file():
+    if not sources and not settings and began_with and began_with.is_file():
         return recipes.load(began_with)
-    return recipes.load(source, settings or [])
+    return recipes.load(sources, settings or [])
 
 
 def _write_json(path: Path | None, content: dict[str, Any]) -> None:
@@ -494,9 +684,13 @@ def _write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 
 def _use_threads(threads: int | None) -> None:
+    # Threads that wait for each other asleep: awake, where other programs keep the cores busy, they took 5 times as
+    # long. It is read once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    torch.set_num_threads(threads or _cores())
+    if threads or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads or _cores())
 
 
 def _cores() -> int:
@@ -508,6 +702,13 @@ def _decoding_processes() -> int:
     return max(2, _cores())
 
 
+def _size(bytes_: int) -> str:
+    return f"{bytes_ / 1e9:.1f} GB" if bytes_ >= 1e9 else f"{bytes_ / 1e6:.1f} MB"
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    if minutes < 120:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

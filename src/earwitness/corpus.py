@@ -3,7 +3,7 @@
 A store is a folder:
 
     store.json     format, the features it was made with, vocabulary, mean and deviation of every mel band
-    clips.csv      one row a clip: its role, labels, and where its frames lie
+    clips.csv      one row a clip: its role, labels, fold, and where its frames lie
     log_mels.f16   all frames of all clips, (frames, mel bands) float16 dB, one clip after the other
     journal.jsonl  one line a decoded file, written after its frames: what lets a killed `prepare` go on
     bad_files.csv  every clip that was left out, and why
@@ -28,13 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import audio, files, logmel, recipe, tables
+from .dataset import Clip, Dataset, Problem
 from .errors import AudioError, StoreError, TableError
+from .folds import FOLDS, stratified_folds
 from .labels import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 ROLES = ("curated", "noisy", "test")
+_FOLDS_SEED = 0
 SILENT = "silent throughout: kept whole"
-_COLUMNS = ("fname", "role", "labels", "usage", "path", "first_frame", "frames", "remark")
+_COLUMNS = ("fname", "role", "labels", "usage", "fold", "path", "first_frame", "frames", "remark")
 _BAD_COLUMNS = ("fname", "role", "path", "problem")
 
 
@@ -64,14 +67,15 @@ class Report:
     decoded: int
     kept: int
     clips: dict[str, int]
-    problems: tuple[tables.Problem, ...]
+    problems: tuple[Problem, ...]
     silent: tuple[str, ...]
 
 
 class Store:
     """A store opened for reading; `log_mel(row)` is a view of the memory map, nothing is loaded before it is used.
 
-    `clips` are the rows of clips.csv in order, `labels` their (clips, classes) float32 multi-hot rows.
+    `clips` are the rows of clips.csv in order, `labels` their (clips, classes) float32 multi-hot rows, `folds`
+    (clips,) int64 the folds of the curated ones, -1 where a clip is in none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +90,7 @@ class Store:
             self.moments = Moments(
                 np.array(moments["mean"], np.float32), np.array(moments["std"], np.float32), moments["role"]
             )
-            self.clips, self._spans = _read_index(path / "clips.csv")
+            self.clips, self.folds, self._spans = _read_index(path / "clips.csv")
             self.labels = self.vocabulary.encode_all([clip.labels for clip in self.clips])
         except (KeyError, TypeError, ValueError, TableError) as error:
             raise StoreError(f"{path}: damaged ({_brief(error)}); run `earwitness prepare` again") from None
@@ -120,7 +124,7 @@ def is_store(path: Path) -> bool:
 
 
 def prepare(
-    dataset: tables.Dataset,
+    dataset: Dataset,
     out: Path,
     features: recipe.Features,
     *,
@@ -364,23 +368,22 @@ def refuse_other_features(out: Path, found: recipe.Features, wanted: recipe.Feat
         )
 
 
-def _publish(
-    dataset: tables.Dataset, out: Path, features: recipe.Features, journal: _Journal, tried: Sequence[str]
-) -> Report:
+def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _Journal, tried: Sequence[str]) -> Report:
     """Writes clips.csv, bad_files.csv and store.json from the journal, each whole or not at all, if they changed."""
     entries = {clip: journal.entries[str(clip.path)] for clip in dataset.clips}
     good = {clip: entry for clip, entry in entries.items() if not entry.error}
-    broken = [
-        tables.Problem(clip.fname, clip.role, clip.path, entry.error) for clip, entry in entries.items() if entry.error
-    ]
+    broken = [Problem(clip.fname, clip.role, clip.path, entry.error) for clip, entry in entries.items() if entry.error]
     problems = (*dataset.problems, *broken)
     _write_if_new(
         out / "bad_files.csv",
-        tables.csv_text(_BAD_COLUMNS, [(p.fname, p.role, _text(p.path), p.what) for p in problems]),
+        tables.csv_text(
+            _BAD_COLUMNS, [(p.fname, p.role, _text(p.path), p.what) for p in (*problems, *dataset.left_out)]
+        ),
     )
     if not any(clip.role != "test" for clip in good):
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
-    index = tables.csv_text(_COLUMNS, [_index_row(clip, entry) for clip, entry in good.items()])
+    folds = folds_of(good)
+    index = tables.csv_text(_COLUMNS, [_index_row(clip, entry, folds.get(clip)) for clip, entry in good.items()])
     head = {"features": features.model_dump(), "vocabulary": list(dataset.vocabulary.names), "complete": True}
     if not _is_current(out, index, head):
         moments = _moments(good, out, features.mel_bands)
@@ -412,7 +415,7 @@ def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
     )
 
 
-def _moments(good: dict[tables.Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
+def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
     role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
     # Read, not mapped: what is mapped counts as this process's memory, which so stays at that of one clip.
@@ -425,17 +428,33 @@ def _moments(good: dict[tables.Clip, Entry], out: Path, bands: int) -> dict[str,
     return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
 
 
-def _index_row(clip: tables.Clip, entry: Entry) -> tuple[str, ...]:
+def folds_of(clips: Iterable[Clip]) -> dict[Clip, int]:
+    """Returns the fold of each curated clip: it follows from their fnames and labels, whatever their order.
+
+    Fewer curated clips than folds are in none.
+    """
+    curated = sorted((clip for clip in clips if clip.role == "curated"), key=lambda clip: clip.fname)
+    if len(curated) < FOLDS:
+        return {}
+    # Not the dataset's vocabulary, in whose order ties would be broken: these names, sorted, and no others.
+    label_sets = [clip.labels for clip in curated]
+    labels = Vocabulary.from_labels(label_sets).encode_all(label_sets)
+    fold_of = stratified_folds(np.random.default_rng(_FOLDS_SEED), labels, folds=FOLDS)
+    return dict(zip(curated, fold_of.tolist(), strict=True))
+
+
+def _index_row(clip: Clip, entry: Entry, fold: int | None) -> tuple[str, ...]:
     return (
-        clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", _text(clip.path),
-        str(entry.first_frame), str(entry.frames), entry.remark,
+        clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", "" if fold is None else str(fold),
+        _text(clip.path), str(entry.first_frame), str(entry.frames), entry.remark,
     )  # fmt: skip
 
 
-def _read_index(path: Path) -> tuple[tuple[tables.Clip, ...], NDArray[np.int64]]:
+def _read_index(path: Path) -> tuple[tuple[Clip, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the clips of a clips.csv, their folds (clips,), and their first frames and lengths (clips, 2)."""
     rows = tables.read_rows(path, _COLUMNS)
     clips = tuple(
-        tables.Clip(
+        Clip(
             fname=row["fname"],
             labels=tuple(label for label in row["labels"].split(",") if label),
             path=Path(row["path"]),
@@ -445,7 +464,8 @@ def _read_index(path: Path) -> tuple[tuple[tables.Clip, ...], NDArray[np.int64]]
         for row in rows
     )
     spans = np.array([(int(row["first_frame"]), int(row["frames"])) for row in rows], dtype=np.int64)
-    return clips, spans.reshape(-1, 2)
+    folds = np.array([int(row["fold"] or -1) for row in rows], dtype=np.int64)
+    return clips, folds, spans.reshape(-1, 2)
 
 
 def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:

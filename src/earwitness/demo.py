@@ -14,11 +14,11 @@ from . import (
     corpus,
     evaluation,
     files,
+    layouts,
     lwlrap,
     pictures,
     recipe,
     synthetic,
-    tables,
     training,
 )
 from .tagging import Tagger
@@ -41,7 +41,7 @@ def make_sounds(out: Path, *, on_clip: Callable[[int, int], None]) -> Path:
 def prepare_store(sounds: Path, out: Path, *, workers: int, on_clip: Callable[[int, int], None]) -> corpus.Store:
     """Prepares the sound set; returns the store."""
     store = out / "sounds.store"
-    corpus.prepare(tables.read_dataset(sounds), store, recipe.Features(), workers=workers, on_clip=on_clip)
+    corpus.prepare(layouts.read_dataset(sounds), store, recipe.Features(), workers=workers, on_clip=on_clip)
     return corpus.Store(store)
 
 
@@ -85,7 +85,7 @@ def conclude(
 
 def _tag_mixed_clip(sounds: Path, out: Path) -> dict[str, Any]:
     """Tags the first test clip that holds two sounds, from its file, and draws it."""
-    mixed = next(clip for clip in tables.read_dataset(sounds).by_role("test") if len(clip.labels) > 1)
+    mixed = next(clip for clip in layouts.read_dataset(sounds).by_role("test") if len(clip.labels) > 1)
     model = out / "demo" / "model"
     tags = dict(list(Tagger.load(model).tag(mixed.path).items())[:_SHOWN_TAGS])
     features = checkpoint.load_config(model).recipe.features

@@ -8,6 +8,7 @@
     ├── StoreError         a store of prepared clips that is missing, damaged, or made otherwise
     ├── RunError           a training run that cannot be started, resumed or opened
     │   └── Diverged       the loss stopped being a number
+    ├── DownloadError      a dataset that cannot be fetched, or does not arrive whole
     └── ModelError         a model folder that is missing, damaged, or of another kind
 
 Every message is one line that says what is wrong, where (file, row, field), and what to do about it.
@@ -45,6 +46,10 @@ class RunError(EarwitnessError):
 
 class Diverged(RunError):
     """The loss became infinite or not a number; the last good checkpoint is kept."""
+
+
+class DownloadError(EarwitnessError):
+    """A dataset that cannot be fetched, or does not arrive whole."""
 
 
 class ModelError(EarwitnessError):

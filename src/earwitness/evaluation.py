@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .corpus import Store, refuse_other_features
+from .dataset import Clip, Dataset, Problem
 from .errors import TableError
 from .labels import Vocabulary
 from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
-from .tables import Clip, Dataset, Problem, write_csv
-from .tagging import Tagger
+from .tables import read_scores, write_csv
+
+if TYPE_CHECKING:
+    # It needs torch, which takes seconds to import; a table of scores is evaluated without.
+    from .tagging import Tagger
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Scored(NamedTuple):
 
 
 def score_dataset(
-    tagger: Tagger, dataset: Dataset, *, on_clip: Callable[[int, int], None] = lambda done, total: None
+    tagger: "Tagger", dataset: Dataset, *, on_clip: Callable[[int, int], None] = lambda done, total: None
 ) -> Scored:
     """The scores of a dataset's test clips, from their sound files; a file that can't be read becomes a problem.
 
@@ -137,7 +141,7 @@ def score_dataset(
 
 
 def score_store(
-    tagger: Tagger, store: Store, *, on_clip: Callable[[int, int], None] = lambda done, total: None
+    tagger: "Tagger", store: Store, *, on_clip: Callable[[int, int], None] = lambda done, total: None
 ) -> Scored:
     """The scores of a store's test clips, from their prepared log-mels.
 
@@ -154,6 +158,18 @@ def score_store(
     return Scored(clips, np.stack(scores), ())
 
 
+def given_scores(table: Path, clips: Sequence[Clip], where: Path) -> tuple[Vocabulary, Scored]:
+    """The scores that a table in the submission form has for the test clips among `clips`, and its classes.
+
+    Raises TableError as `tables.read_scores` and `align` do, and where there is no test clip, or one has a label that
+    is no column of the table.
+    """
+    fnames, scores, names = read_scores(table)
+    known, tested = Vocabulary(names), tuple(clip for clip in clips if clip.role == "test")
+    _require_test_clips(tested, known, where)
+    return known, Scored(tested, align(tested, fnames, scores), ())
+
+
 def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -> None:
     if not clips:
         raise TableError(
@@ -163,8 +179,8 @@ def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -
     unknown = [label for label in dict.fromkeys(chain(*(clip.labels for clip in clips))) if label not in known]
     if unknown:
         raise TableError(
-            f"{where}: the test clips have {len(unknown)} labels that the model does not know "
-            f"({_first_three(unknown)}): give a model that was trained on them, or correct the labels"
+            f"{where}: the test clips have labels that the model does not know ({_first_three(unknown)}): "
+            "give a model that was trained on them, or correct the labels"
         )
 
 

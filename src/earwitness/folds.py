@@ -4,6 +4,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+FOLDS = 5
+
 
 def stratified_folds(rng: Generator, labels: NDArray[np.floating], *, folds: int) -> NDArray[np.int64]:
     """Returns each clip's fold (clips,), by iterative stratification (Sechidis et al., ECML PKDD 2011).

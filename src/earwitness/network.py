@@ -45,25 +45,43 @@ class Backbone(nn.Module):
 
     Report: Table 1. After the last stage: the mean over frequency, then the maximum over time. `input_pooling` p
     averages p x p cells of the log-mel before the first convolution (1: none, as in the report).
+
+    Backbones that differ from Table 1 (`backbones`) override `stage`, `shrink` or `summarise`.
     """
 
     def __init__(self, *, width: float, input_pooling: int) -> None:
         super().__init__()
         self.input_pooling = input_pooling
         sizes = channels(width)
-        self.stages = nn.ModuleList(Stage(inputs, outputs) for inputs, outputs in zip((1, *sizes), sizes, strict=False))
+        self.stages = nn.ModuleList(
+            self.stage(inputs, outputs) for inputs, outputs in zip((1, *sizes), sizes, strict=False)
+        )
         self.features = sizes[-1]
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return self.summarise(self.maps(patches))
+
+    def maps(self, patches: torch.Tensor) -> torch.Tensor:
+        """Returns the last stage's maps of patches (n, frames, mels): (n, features, frames / 8 p, mels / 8 p)."""
         x = patches.unsqueeze(1)
         if self.input_pooling > 1:
             x = functional.avg_pool2d(x, self.input_pooling)
         for number, stage in enumerate(self.stages):
-            if number:
-                x = functional.avg_pool2d(x, 2)
-            x = stage(x)
+            x = stage(self.shrink(x) if number else x)
+        return x
+
+    def stage(self, inputs: int, outputs: int) -> nn.Module:
+        """Returns the layers of one stage, with so many channels before and after it."""
+        return Stage(inputs, outputs)
+
+    def shrink(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns the maps between two stages at half the frames and half the bands."""
+        return functional.avg_pool2d(x, 2)
+
+    def summarise(self, maps: torch.Tensor) -> torch.Tensor:
+        """Returns the features (n, k) of maps (n, k, time, frequency)."""
         # amax, not max: it has no index to keep and runs in one pass.
-        return x.mean(dim=3).amax(dim=2)
+        return maps.mean(dim=3).amax(dim=2)
 
 
 class Head(nn.Module):
@@ -96,12 +114,21 @@ class Head(nn.Module):
 class TeacherStudent(nn.Module):
     """Backbone f with the heads g and h. Report: Fig. 1.
 
-    `mixed_precision` runs the backbone in bfloat16; the heads, small and delicate, always stay in float32.
+    `backbone` is the kind of f, Table 1 unless given. `mixed_precision` runs it in bfloat16; the heads, small and
+    delicate, always stay in float32.
     """
 
-    def __init__(self, *, width: float, input_pooling: int, outputs: int, mixed_precision: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        width: float,
+        input_pooling: int,
+        outputs: int,
+        mixed_precision: bool = False,
+        backbone: type[Backbone] = Backbone,
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(width=width, input_pooling=input_pooling)
+        self.backbone = backbone(width=width, input_pooling=input_pooling)
         self.teacher = Head(self.backbone.features, outputs)
         self.student = Head(self.backbone.features, outputs)
         self.mixed_precision = mixed_precision

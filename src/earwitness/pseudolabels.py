@@ -84,7 +84,7 @@ def label_noisy(noisy: Augmented, *, teacher: Teacher, stage: Stage, doubled: bo
     Report: Algorithm 1, line 3. Soft labels and a share of the given label depart from print: docs/paper.md, row 8.
     """
     given = noisy.rows.y
-    if stage.pseudo_labels == "given":
+    if stage.pseudo_labels in ("given", "clip"):  # labels of whole clips are made beforehand, by `relabelling`
         return given
     logits = teacher(noisy.rows.x)
     guessed = (

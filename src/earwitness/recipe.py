@@ -1,13 +1,15 @@
 """Every number of a run: Table 2 of the report as typed, checked defaults; TOML files hold the differences.
 
-The defaults are the report. A recipe is built from them, a file and `--set a.b=c` overrides, in that order; whatever
-is unknown or out of range is refused, all of it at once. The resolved recipe is written into every run and model.
+The defaults are the report. A recipe is built from them, any number of files and `--set a.b=c` overrides, in that
+order; whatever is unknown or out of range is refused, all of it at once. The resolved recipe is written into every
+run and model.
 """
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -76,8 +78,11 @@ class Augmentation(Section):
 
 
 class Network(Section):
-    """Table 1."""
+    """Table 1, and the backbones of the ensembles."""
 
+    backbone: Literal["vgg", "vgg-max", "vgg-mean-max", "vgg-attention", "residual", "separable"] = setting(
+        "vgg", "Table 1, the same with other poolings, or another convolutional network"
+    )
     width: float = setting(1.0, "factor on Table 1's channels", gt=0, le=4)
     input_pooling: int = setting(1, "p x p cells of the log-mel averaged before the first convolution", ge=1, le=4)
 
@@ -107,8 +112,14 @@ class Stage(Section):
     ramp_steps: int | None = setting(None, "the same in steps; replaces ramp_epochs", unit="steps", ge=0)
     anneal_steps: int | None = setting(None, "the same in steps; replaces anneal_epochs", unit="steps", ge=0)
     threshold: float = setting(0.5, "the teacher's score above which a pseudo-label is 1", symbol="eta", ge=0, le=1)
-    pseudo_labels: Literal["hard", "soft", "given"] = setting(
-        "hard", "Eq. 1; the teacher's scores as they are; or the given labels kept"
+    pseudo_labels: Literal["hard", "soft", "clip", "given"] = setting(
+        "hard", "Eq. 1; the teacher's scores as they are; its scores of the whole clip; or the given labels kept"
+    )
+    relabel_every_steps: int = setting(
+        200, "pseudo_labels = clip: the teacher hears all noisy clips anew every so many steps", unit="steps", ge=1
+    )
+    believe_given: bool = setting(
+        True, "pseudo_labels = clip: the given label moves a class's odds by what it is found to be worth"
     )
     given_weight: float = setting(
         0.0, "share of the given label in a noisy row's label, beside the pseudo-label", ge=0, le=1
@@ -188,15 +199,19 @@ class Recipe(Section):
         return 2 * classes if self.augmentation.reversal else classes
 
 
-def load(source: str | Path | None = None, overrides: Iterable[str] = ()) -> Recipe:
-    """Returns the report's recipe with the differences of a named recipe or TOML file, then of `a.b=c` overrides.
+def load(sources: str | Path | Sequence[str | Path] | None = None, overrides: Iterable[str] = ()) -> Recipe:
+    """Returns the report's recipe with the differences of named recipes or TOML files, then of `a.b=c` overrides.
 
+    A later source lies on top of the earlier ones: where two set the same field, the later counts.
     Raises RecipeError naming every unknown or out-of-range value, its allowed range and the nearest known name.
     """
-    differences = {} if source is None else _read(source)
+    listed = [sources] if isinstance(sources, str | Path) else list(sources or ())
+    differences: dict[str, Any] = {}
+    for source in listed:
+        differences = _merged(differences, _read(source))
     for override in overrides:
         differences = _merged(differences, _parse_override(override))
-    return resolve(differences, where="recipe" if source is None else str(source))
+    return resolve(differences, where=" + ".join(map(str, listed)) or "recipe")
 
 
 def resolve(differences: Mapping[str, Any], *, where: str) -> Recipe:
@@ -209,9 +224,8 @@ def resolve(differences: Mapping[str, Any], *, where: str) -> Recipe:
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of the recipes that come with earwitness."""
-    folder = resources.files(__package__) / "recipes"
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+    """Returns the names of the recipes that come with earwitness; those in a folder begin with its name and a slash."""
+    return tuple(sorted(_names_below(_shelf(), "")))
 
 
 def dump(recipe: Recipe, *, explain: bool = False) -> str:
@@ -239,11 +253,23 @@ def differences(ours: Section, theirs: Section, prefix: str = "") -> list[str]:
     return found
 
 
+def _shelf() -> Traversable:
+    return resources.files(__package__) / "recipes"
+
+
+def _names_below(folder: Traversable, prefix: str) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _names_below(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".toml"):
+            yield prefix + entry.name.removesuffix(".toml")
+
+
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     try:
         if str(source) in names():
-            text = (resources.files(__package__) / "recipes" / f"{source}.toml").read_text("utf-8")
+            text = _shelf().joinpath(f"{source}.toml").read_text("utf-8")
         else:
             text = path.read_text("utf-8")
         return tomllib.loads(text)

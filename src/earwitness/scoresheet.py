@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import corpus, files, tables
+from . import audio, corpus, files, tables
 from .errors import TableError
-from .tagging import Tagged, Tagger
+from .tagging import Tagged, TagsFiles
 
 
 class Named(NamedTuple):
@@ -40,7 +40,7 @@ def sound_files(paths: Sequence[Path]) -> list[Named]:
 
 
 def tag_to_csv(
-    tagger: Tagger,
+    tagger: TagsFiles,
     sounds: Sequence[Named],
     out: Path,
     *,
@@ -82,7 +82,7 @@ def _expanded(path: Path) -> Iterator[Path]:
         yield from sorted(
             file
             for file in path.rglob("*")
-            if file.suffix.lower() in tables.AUDIO_SUFFIXES and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in audio.SUFFIXES and not file.name.startswith(".") and file.is_file()
         )
     elif path.exists():
         yield path
@@ -99,7 +99,7 @@ def _identity(path: Path) -> tuple[str, str]:
     return str(path.absolute()), corpus.stamp_of(path)
 
 
-def _begin(partial: Path, tagger: Tagger) -> dict[tuple[str, str], NDArray[np.float64]]:
+def _begin(partial: Path, tagger: TagsFiles) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Returns the scores in an unfinished sheet of the same model, cut after its last whole line; else begins one."""
     tie = json.dumps({"earwitness": "scores under way", "model": tagger.digest}).encode() + b"\n"
     done: dict[tuple[str, str], NDArray[np.float64]] = {}

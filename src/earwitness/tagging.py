@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ Scorer: TypeAlias = Callable[[Floats], Floats]
 _EXTRA_PASSES = (9, 5, 3, 2, 2, 1, 1)
 _CHUNK = 32
 _READ_AHEAD = 4
+_Read = TypeVar("_Read")
 
 
 class Tagged(NamedTuple):
@@ -38,6 +39,16 @@ class Tagged(NamedTuple):
     path: Path
     scores: NDArray[np.float64] | None
     error: EarwitnessError | None
+
+
+class TagsFiles(Protocol):
+    """Whatever tags files: a `Tagger`, or several of them as one. `digest` tells its scores from those of others."""
+
+    vocabulary: Vocabulary
+    digest: str
+
+    def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
+        """Yields every file's scores in the order given; a bad file yields its error, and the rest go on."""
 
 
 def extra_passes(windows: int) -> int:
@@ -91,6 +102,20 @@ class Tagger:
             digest=checkpoint.model_digest(Path(folder)),
         )
 
+    def with_hop(self, frames: int) -> "Tagger":
+        """Returns this tagger with its windows so many frames apart, whatever its recipe says."""
+        if frames == self.recipe.tagging.hop_frames:
+            return self
+        tagging = self.recipe.tagging.model_copy(update={"hop_frames": frames})
+        return Tagger(
+            self._scorer,
+            vocabulary=self.vocabulary,
+            recipe=self.recipe.model_copy(update={"tagging": tagging}),
+            mean=self._mean,
+            std=self._std,
+            digest=self.digest and f"{self.digest}-hop{frames}",
+        )
+
     def scores_of_log_mel(self, log_mel: NDArray[np.floating]) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB.
 
@@ -103,10 +128,10 @@ class Tagger:
         starts = patches.window_starts(len(normal), frames=size, hop=hop)
         # A few windows at a time: those of an hour of sound together fill gigabytes.
         chunks = (starts[at : at + _CHUNK] for at in range(0, len(starts), _CHUNK))
-        plain = (np.stack([patches.apply_crop(normal, start, frames=size) for start in chunk]) for chunk in chunks)
+        windows = (np.stack([patches.apply_crop(normal, start, frames=size) for start in chunk]) for chunk in chunks)
         repeats = extra_passes(len(starts)) if self.recipe.tagging.augment_short else 0
-        passes = self._augmented(next(plain), kept, repeats) if repeats else plain
-        scores = np.concatenate([self._patch_scores(windows) for windows in passes]).mean(axis=0)
+        batches = [self._with_augmented(next(windows), kept, repeats)] if repeats else windows
+        scores = np.concatenate([self._patch_scores(batch) for batch in batches]).mean(axis=0)
         if not np.isfinite(scores).all():
             raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
         return np.asarray(scores)
@@ -124,42 +149,20 @@ class Tagger:
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
         log_mel, _ = corpus.read(Path(path), self.recipe.features)
-        scores = self.scores_of_log_mel(log_mel)
-        order = np.argsort(-scores, kind="stable")
-        return {self.vocabulary.names[index]: float(scores[index]) for index in order}
+        return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
 
     def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
         """Yields every file's scores in the order given; a bad file yields its error, and the rest go on.
 
         The next files are decoded while one is scored; memory does not grow with their number.
         """
-        for path, reading in self._read_ahead(Path(path) for path in paths):
-            try:
-                log_mel, _ = reading.result()
-                tagged = Tagged(path, self.scores_of_log_mel(log_mel), None)
-            except EarwitnessError as error:
-                tagged = Tagged(path, None, error)
-            yield tagged
+        yield from tag_each(paths, lambda path: corpus.read(path, self.recipe.features)[0], self.scores_of_log_mel)
 
-    def _read_ahead(self, paths: Iterator[Path]) -> Iterator[tuple[Path, Future[tuple[Floats, bool]]]]:
-        pool = ThreadPoolExecutor(1)
-        try:
-            queue = deque(
-                (path, pool.submit(corpus.read, path, self.recipe.features)) for path in islice(paths, _READ_AHEAD)
-            )
-            while queue:
-                yield queue.popleft()
-                queue.extend((path, pool.submit(corpus.read, path, self.recipe.features)) for path in islice(paths, 1))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _augmented(self, plain: Floats, log_mel: NDArray[np.float16], repeats: int) -> Iterator[Floats]:
-        """Yields the plain pass, then the further ones of Eq. 6, with masks seeded by the clip's content."""
-        yield plain
+    def _with_augmented(self, plain: Floats, log_mel: NDArray[np.float16], repeats: int) -> Floats:
+        """Returns the windows of all passes of Eq. 6: plain, then `repeats` times with masks seeded by the content."""
         rng = np.random.default_rng(_content_seed(log_mel))
         settings = self.recipe.augmentation.spec_augment()
-        for _ in range(repeats):
-            yield augment.spec_augment(rng, plain, **settings)
+        return np.concatenate([plain, *(augment.spec_augment(rng, plain, **settings) for _ in range(repeats))])
 
     def _patch_scores(self, windows: Floats) -> NDArray[np.float64]:
         """Returns every window's scores (n, classes), its reversal averaged in where the classes are doubled."""
@@ -169,6 +172,34 @@ class Tagger:
 
     def _logits(self, windows: Floats) -> Floats:
         return self._scorer(np.ascontiguousarray(windows))
+
+
+def best_first(scores: NDArray[np.float64], vocabulary: Vocabulary) -> dict[str, float]:
+    """Returns the classes with their scores (classes,), the highest first."""
+    return {vocabulary.names[index]: float(scores[index]) for index in np.argsort(-scores, kind="stable")}
+
+
+def tag_each(
+    paths: Iterable[str | Path], read: Callable[[Path], _Read], score: Callable[[_Read], NDArray[np.float64]]
+) -> Iterator[Tagged]:
+    """Yields what becomes of every file when it is read and then scored; the next are read while one is scored."""
+    for path, reading in _read_ahead((Path(path) for path in paths), read):
+        try:
+            tagged = Tagged(path, score(reading.result()), None)
+        except EarwitnessError as error:
+            tagged = Tagged(path, None, error)
+        yield tagged
+
+
+def _read_ahead(paths: Iterator[Path], read: Callable[[Path], _Read]) -> Iterator[tuple[Path, Future[_Read]]]:
+    pool = ThreadPoolExecutor(1)
+    try:
+        queue = deque((path, pool.submit(read, path)) for path in islice(paths, _READ_AHEAD))
+        while queue:
+            yield queue.popleft()
+            queue.extend((path, pool.submit(read, path)) for path in islice(paths, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def student_scorer(network: TeacherStudent, device: torch.device) -> Scorer:

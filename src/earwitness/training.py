@@ -30,14 +30,15 @@ from . import (
     lwlrap,
     pseudolabels,
     recipe,
+    relabelling,
     schedule,
+    start,
     tagging,
 )
 from .checkpoint import Place
 from .errors import Diverged, RunError
-from .folds import stratified_folds
+from .folds import FOLDS
 
-FOLDS = 5
 RUN_FORMAT = 1
 _LOG_EVERY_STEPS = 10
 
@@ -94,12 +95,15 @@ class PlannedStage(NamedTuple):
 
 
 def split(store: corpus.Store, fold: int | None) -> Split:
-    """Returns which clips to learn from and which to hold out: `fold` of five of the curated set, None for none."""
-    curated, noisy = store.rows("curated"), store.rows("noisy")
-    if fold is None or len(curated) < FOLDS:
-        return Split(curated, noisy, np.empty(0, dtype=np.int64))
-    fold_of = stratified_folds(np.random.default_rng(0), store.labels[curated], folds=FOLDS)
-    return Split(curated[fold_of != fold], noisy, curated[fold_of == fold])
+    """Returns which clips to learn from and which to hold out: `fold` of the store's five, None for none.
+
+    RunError where there is no such fold.
+    """
+    if fold is not None and fold not in range(FOLDS):
+        raise RunError(f"fold {fold}: there is none; give a number from 0 to {FOLDS - 1}, or all to hold nothing out")
+    curated = store.rows("curated")
+    held_out = store.folds[curated] == fold if fold is not None else np.zeros(len(curated), dtype=bool)
+    return Split(curated[~held_out], store.rows("noisy"), curated[held_out])
 
 
 def plan(settings: recipe.Recipe, chosen: Split, *, world: int = 1) -> tuple[tuple[PlannedStage, ...], list[str]]:
@@ -157,15 +161,21 @@ def train(
     fold: int | None = 0,
     resume: bool = False,
     cpu: bool = False,
+    start_from: Path | None = None,
 ) -> Path:
     """Trains a network on a store and returns the folder of the model it wrote.
 
     `fold` (0 to 4) of the curated set is held out and tagged along the way, None learns from all of it. With `resume`
-    a run that was stopped goes on from its last checkpoint. RunError where the folder holds another run; StoreError
-    where the store's features are not the recipe's; Diverged where the loss stops being a number.
+    a run that was stopped goes on from its last checkpoint. `start_from` is the folder of another run, or of a model,
+    whose weights are the first ones of this run. RunError where the folder holds another run, or the weights are of
+    another kind; StoreError where the store's features are not the recipe's; Diverged where the loss stops being a
+    number.
     """
     corpus.refuse_other_features(store.path, store.features, settings.features)
-    return _Run(store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu).carry_out()
+    begin = start.find(start_from) if start_from else None
+    if begin:
+        start.refuse_another_kind(begin, settings, store.vocabulary)
+    return _Run(store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin).carry_out()
 
 
 class _Run:
@@ -181,19 +191,23 @@ class _Run:
         fold: int | None,
         resume: bool,
         cpu: bool,
+        begin: start.Start | None,
     ) -> None:
         self._accelerator = Accelerator(
-            cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+            cpu=cpu,
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(find_unused_parameters=settings.loss.kind != "focal+arcface")
+            ],
         )
         self._device = self._accelerator.device
         self._store, self._folder, self._settings, self._observer = store, folder, settings, observer
-        self._fold = fold
+        self._fold, self._start = fold, begin
         self._split = split(store, fold)
         self._stages, notes = plan(settings, self._split, world=self._accelerator.num_processes)
         if self._accelerator.is_main_process:
             self._begin(resume)
         self._accelerator.wait_for_everyone()
-        for note in notes + self._remarks():
+        for note in notes + self._remarks() if self._accelerator.is_main_process else ():
             observer.note(note)
         wanted = settings.training.precision
         bfloat16 = wanted == "bfloat16" or (wanted == "auto" and fast_in_bfloat16(self._device))
@@ -209,6 +223,8 @@ class _Run:
         begin = checkpoint.place_of(newest) if newest else Place(1, 0)
         if newest:
             checkpoint.restore(newest, self._plain_network, None)
+        elif self._start:
+            start.fill(self._plain_network, self._start)
         before = self._steps_before(begin.stage) + begin.step
         if self._metrics:
             self._metrics.rewind(before)
@@ -234,10 +250,28 @@ class _Run:
             rank=self._accelerator.process_index,
             world=self._accelerator.num_processes,
         )
+        labels = self._clip_labels(stage.settings, restored)
         self._network.train()
         for step in range(from_step, stage.steps):
-            metrics = self._step(stage, step, feed(step), optimizer)
-            self._after(stage, step + 1, metrics, optimizer)
+            batch = feed(step)
+            if labels:
+                if step % stage.settings.relabel_every_steps == 0:
+                    labels.refresh(tagging.teacher_scorer(self._plain_network, self._device))
+                batch = batch._replace(y_w=labels.of(batch.w_rows))
+            metrics = self._step(stage, step, batch, optimizer)
+            self._after(stage, step + 1, metrics, optimizer, labels)
+
+    def _clip_labels(self, stage: recipe.Stage, restored: Path | None) -> relabelling.ClipLabels | None:
+        """Returns the labels by whole clips, as a checkpoint left them, where the stage works with them."""
+        if stage.method != "teacher-student" or stage.pseudo_labels != "clip":
+            return None
+        labels = relabelling.ClipLabels(
+            self._store, self._split.noisy, self._settings, believe_given=stage.believe_given
+        )
+        kept = checkpoint.clip_labels(restored) if restored else None
+        if kept is not None:
+            labels.labels = kept.numpy()
+        return labels
 
     def _step(
         self, stage: PlannedStage, step: int, batch: batches.Batch, optimizer: torch.optim.Optimizer
@@ -294,7 +328,14 @@ class _Run:
             losses.head_terms(student.logits, student.cosines, rows.for_student.y, **settings),
         )
 
-    def _after(self, stage: PlannedStage, done: int, metrics: StepMetrics, optimizer: torch.optim.Optimizer) -> None:
+    def _after(
+        self,
+        stage: PlannedStage,
+        done: int,
+        metrics: StepMetrics,
+        optimizer: torch.optim.Optimizer,
+        labels: relabelling.ClipLabels | None,
+    ) -> None:
         """Reports a step, and evaluates and saves where it is time: in that order, so that a save covers them all."""
         if not self._accelerator.is_main_process:
             return
@@ -313,6 +354,7 @@ class _Run:
                 Place(stage.number, done),
                 self._plain_network,
                 optimizer,
+                torch.from_numpy(labels.labels) if labels else None,
             )
 
     def _evaluate(self, step: int) -> None:
@@ -414,6 +456,7 @@ class _Run:
                 ("--fold", _fold_name(begun["fold"]), _fold_name(self._fold)),
                 ("the number of processes", begun["processes"], self._accelerator.num_processes),
                 ("the store's content", begun["store_fingerprint"], self._store.fingerprint()),
+                ("--start-from", _start_name(begun.get("start_from")), _start_name(self._start_entry())),
             ]
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{head}: not readable ({error}); start the run anew in another folder") from None
@@ -430,6 +473,8 @@ class _Run:
             "finished": finished,
             "store": str(self._store.path.resolve()),
             "store_fingerprint": self._store.fingerprint(),
+            "classes": list(self._store.vocabulary.names),
+            "start_from": self._start_entry(),
             "fold": self._fold,
             "curated_clips": len(self._split.curated),
             "noisy_clips": len(self._split.noisy),
@@ -446,9 +491,13 @@ class _Run:
         }
         files.atomic_write(self._folder / "run.json", json.dumps(content, indent=1) + "\n")
 
+    def _start_entry(self) -> dict[str, str] | None:
+        """Returns where the first weights come from, as run.json has it; None for drawn ones."""
+        return {"path": str(self._start.path), "digest": self._start.digest} if self._start else None
+
     def _remarks(self) -> list[str]:
-        """Returns what a user should know of the clips before the run begins."""
-        remarks: list[str] = []
+        """Returns what a user should know of weights and clips before the run begins."""
+        remarks = [f"the first weights are those of {self._start.path}"] if self._start else []
         used = np.concatenate([self._split.curated, self._split.noisy])
         counts = self._store.labels[used].sum(axis=0)
         empty = [name for name, count in zip(self._store.vocabulary.names, counts, strict=True) if not count]
@@ -475,6 +524,11 @@ class _Run:
     def _last_lwlrap(self) -> list[float]:
         found = [line.get("held_out_lwlrap") for line in read_metrics(self._folder)]
         return [value for value in found if value is not None][-1:]
+
+
+def _start_name(entry: dict[str, str] | None) -> str:
+    """Returns what tells the source of a run's first weights from others; its place may change, its content not."""
+    return f"weights with the digest {entry['digest']}" if entry else "none"
 
 
 def _fold_name(fold: int | None) -> str:

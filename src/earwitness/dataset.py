@@ -1,0 +1,72 @@
+"""What a dataset comes down to, whatever its layout: labelled sound files, and the rows that yield none."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .labels import Vocabulary
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled sound file.
+
+    fname: its name as the table has it. labels: in the table's order, each once. path: the file itself,
+    absolute, maybe with another suffix than `fname`. role: 'curated', 'noisy' or 'test'. usage: the part of
+    the test set, where it has parts.
+    """
+
+    fname: str
+    labels: tuple[str, ...]
+    path: Path
+    role: str
+    usage: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that yields no clip, and why.
+
+    path: where its file is or was looked for. role: as a clip's, or '' where the row does not tell.
+    what: one line that says where (table, line, field), what is wrong, and what to do.
+    """
+
+    fname: str
+    role: str
+    path: Path
+    what: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The usable clips of a dataset, in the order of its tables, and the problems with the others.
+
+    known_bad: those of the clips that the dataset's own authors name as wrong. left_out: clips that are
+    left out because the user wants it, which is no problem.
+    """
+
+    root: Path
+    clips: tuple[Clip, ...]
+    vocabulary: Vocabulary
+    problems: tuple[Problem, ...]
+    known_bad: tuple[Problem, ...] = ()
+    left_out: tuple[Problem, ...] = ()
+
+    def by_role(self, role: str) -> tuple[Clip, ...]:
+        """The clips whose role is `role`, in order."""
+        return tuple(clip for clip in self.clips if clip.role == role)
+
+    def without(self, unwanted: Iterable[Problem]) -> "Dataset":
+        """The dataset less the clips that `unwanted` speaks of, which then are among `left_out`."""
+        unwanted = tuple(unwanted)
+        places = {(one.role, one.path) for one in unwanted}
+        return replace(
+            self,
+            clips=tuple(clip for clip in self.clips if (clip.role, clip.path) not in places),
+            known_bad=tuple(bad for bad in self.known_bad if (bad.role, bad.path) not in places),
+            left_out=self.left_out + unwanted,
+        )
+
+    def without_known_bad(self) -> "Dataset":
+        """The dataset less the clips that its authors name as wrong."""
+        return self.without(self.known_bad)

@@ -1,0 +1,183 @@
+"""What it takes to train and use some systems on a dataset: time on this machine, and room on the disk.
+
+It is an estimate: lengths of clips are taken from their headers, and time from one step of each network on a few
+patches. Decoding and silence to be trimmed are left out.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from . import checkpoint, corpus, logmel, patches, recipe, tagging, training
+from .dataset import Dataset
+from .errors import RunError
+from .network import TeacherStudent
+
+# A step forward and back takes three times the forward pass.
+_FORWARD_AND_BACK = 3
+# Two checkpoints are kept while a third is written; each has weights and two moments of Nadam.
+_CHECKPOINTS, _PARTS_OF_A_CHECKPOINT = 3, 3
+_BYTES_OF_A_WEIGHT = 4
+# Fewer bytes a second than any sound has: a header that promises more is not believed. And what mp3 often has.
+_FEWEST_BYTES_A_SECOND, _USUAL_BYTES_A_SECOND = 1_000, 16_000
+
+
+class System(NamedTuple):
+    """A system to be trained, by its name and recipe."""
+
+    name: str
+    recipe: recipe.Recipe
+
+
+@dataclass(frozen=True)
+class SystemCost:
+    """Steps of a system's training, seconds to train it and to tag the test clips, bytes of its run."""
+
+    name: str
+    steps: int
+    training_seconds: float
+    tagging_seconds: float
+    run_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What all systems take together; stores of the same features are one store."""
+
+    systems: tuple[SystemCost, ...]
+    stores: int
+    store_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and tagging, one system after the other."""
+        return sum(system.training_seconds + system.tagging_seconds for system in self.systems)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on the disk: stores and runs."""
+        return self.store_bytes + sum(system.run_bytes for system in self.systems)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `estimate --json` writes."""
+        return asdict(self) | {"seconds": self.seconds, "bytes": self.bytes}
+
+
+def estimate(
+    dataset: Dataset,
+    systems: Sequence[System],
+    *,
+    device: torch.device,
+    on_system: Callable[[], None] = lambda: None,
+) -> Estimate:
+    """Returns what training the systems on all of a dataset's clips takes; `on_system` is called after each."""
+    lengths = {role: [seconds_of(clip.path) for clip in dataset.by_role(role)] for role in corpus.ROLES}
+    classes = len(dataset.vocabulary)
+    found: dict[str, SystemCost] = {}
+    for system in systems:
+        if system.name not in found:
+            found[system.name] = _cost(system, lengths, classes, device)
+        on_system()
+    kinds = dict.fromkeys(system.recipe.features for system in systems)
+    everything = [seconds for role in lengths.values() for seconds in role]
+    return Estimate(
+        tuple(found[system.name] for system in systems),
+        len(kinds),
+        sum(store_bytes(everything, features) for features in kinds),
+    )
+
+
+def refuse_too_little_room(needed: int, out: Path, free: int) -> None:
+    """Raises RunError where `needed` bytes are more than what is free at `out` and what already lies there."""
+    there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    if needed > free + there:
+        raise RunError(
+            f"{out}: {needed / 1e9:.1f} GB are needed there, and {(free + there) / 1e9:.1f} GB are to be had; "
+            "make room, or choose another place"
+        )
+
+
+def seconds_of(path: Path) -> float:
+    """Returns about how long a sound file lasts: as its header says, within reason, else by its size."""
+    size = path.stat().st_size
+    try:
+        told = float(soundfile.info(str(path)).duration)
+    except (RuntimeError, OSError):
+        return size / _USUAL_BYTES_A_SECOND
+    return min(told, size / _FEWEST_BYTES_A_SECOND)
+
+
+def store_bytes(seconds: Iterable[float], features: recipe.Features) -> int:
+    """Returns the bytes that clips of these lengths fill in a store: two for each band of each frame."""
+    return sum(2 * features.mel_bands * frames for frames in _frames(seconds, features))
+
+
+def passes_of_a_step(stage: recipe.Stage) -> int:
+    """Returns how many patches a step sends through the network; forward and back counts as three.
+
+    Report: Algorithm 1, where the noisy patches go through the teacher, then V' and U' through the network.
+    """
+    if stage.method == "supervised":
+        return _FORWARD_AND_BACK * (stage.curated + stage.noisy)
+    return stage.noisy + _FORWARD_AND_BACK * (2 * stage.curated + stage.noisy)
+
+
+def passes_to_tag(seconds: Iterable[float], settings: recipe.Recipe) -> int:
+    """Returns how many patches go through the network to tag clips of these lengths. Report: section 2.7, Eq. 6."""
+    size, tagged = settings.patches.frames, settings.tagging
+    windows = [
+        len(patches.window_starts(frames, frames=size, hop=tagged.hop_frames))
+        for frames in _frames(seconds, settings.features)
+    ]
+    directions = 2 if settings.augmentation.reversal else 1
+    return directions * sum(n * (1 + tagging.extra_passes(n) * tagged.augment_short) for n in windows)
+
+
+def _frames(seconds: Iterable[float], features: recipe.Features) -> list[int]:
+    return [logmel.frames_of(int(each * features.sample_rate_hz), features.hop_length) for each in seconds]
+
+
+def _cost(system: System, lengths: dict[str, list[float]], classes: int, device: torch.device) -> SystemCost:
+    settings = system.recipe
+    stages, _ = training.plan(settings, training.Split(_rows(lengths["curated"]), _rows(lengths["noisy"]), _rows([])))
+    network, seconds = _timed(settings, classes, device)
+    weights = sum(tensor.numel() for tensor in network.state_dict().values())
+    return SystemCost(
+        system.name,
+        steps=sum(stage.steps for stage in stages),
+        training_seconds=seconds * sum(stage.steps * passes_of_a_step(stage.settings) for stage in stages),
+        tagging_seconds=seconds * passes_to_tag(lengths["test"], settings),
+        run_bytes=weights * _BYTES_OF_A_WEIGHT * (_CHECKPOINTS * _PARTS_OF_A_CHECKPOINT + 1),
+    )
+
+
+def _rows(lengths: Sequence[float]) -> NDArray[np.int64]:
+    return np.arange(len(lengths), dtype=np.int64)
+
+
+def _timed(settings: recipe.Recipe, classes: int, device: torch.device) -> tuple[TeacherStudent, float]:
+    """Returns the network of a recipe, and the seconds that a patch takes through it."""
+    mixed = settings.training.precision != "float32" and training.fast_in_bfloat16(device)
+    network = checkpoint.new_network(settings, classes=classes, mixed_precision=mixed).on(device)
+    rows = 64 if device.type == "cuda" else 2
+    x = torch.zeros(rows, settings.patches.frames, settings.features.mel_bands, device=device)
+    # The first pass is slow: it chooses its ways.
+    return network, min(_seconds_of_step(network, x) for _ in range(2)) / (_FORWARD_AND_BACK * rows)
+
+
+def _seconds_of_step(network: TeacherStudent, x: torch.Tensor) -> float:
+    started = time.perf_counter()
+    teacher, student = network(None, x)
+    loss = teacher.logits.sum() + student.logits.sum()
+    loss.backward()
+    loss.item()
+    if x.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

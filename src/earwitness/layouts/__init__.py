@@ -1,0 +1,111 @@
+"""Datasets as they lie on a disk, one file a layout; what is good or bad about a row is judged here, once.
+
+A layout is one function `folder -> Listing | None`: it recognises its tables, says what their rows mean and
+where their sound lies, or answers None where the folder is none of its kind. What is wrong about one clip
+becomes a `Problem` and the rest go on; what is wrong about a table as a whole is a TableError.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..dataset import Clip, Dataset, Problem
+from ..errors import TableError
+from ..labels import Vocabulary
+from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
+from .listing import Listing, Row
+from .soundfiles import SoundFiles
+
+# In this order; the first that answers is believed.
+_LAYOUTS: tuple[Callable[[Path], Listing | None], ...] = (
+    fsdkaggle2019.find,
+    fsd50k.find,
+    fsdnoisy18k.find,
+    fsdkaggle2018.find,
+    esc50.find,
+    urbansound8k.find,
+    clip_list.find,
+    folders.find,
+    clip_list.find_any,
+)
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """The clips of the dataset at `path`: a folder in one of the layouts, or a CSV of clips.
+
+    Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
+    have another suffix than its row says. The classes are those that the dataset states, else all labels that
+    occur, sorted.
+    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, a row
+    whose role cannot be told, or a dataset without one usable clip.
+    """
+    place = Path(path).absolute()
+    if not place.exists():
+        raise TableError(f"{place}: no such file or folder: give a dataset's folder or a CSV")
+    if place.is_file():
+        return _judged(clip_list.read(place))
+    for layout in _LAYOUTS:
+        listing = layout(place)
+        if listing is not None:
+            return _judged(listing)
+    raise TableError(
+        f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
+        "the columns fname,labels[,split], or a folder of sound files for each class"
+    )
+
+
+def _judged(listing: Listing) -> Dataset:
+    """Judge every row of `listing`: a clip or a problem."""
+    vocabulary = listing.vocabulary or _labels_that_occur(listing)
+    clips: list[Clip] = []
+    problems: list[Problem] = []
+    named: dict[tuple[str, Path], str] = {}
+    files = SoundFiles()
+    for row in listing.rows:
+        found = files.find(row.folder, row.fname)
+        try:
+            path = _checked(row, found, vocabulary, named)
+        except TableError as error:
+            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, str(error)))
+        else:
+            named[row.role, path] = row.where
+            clips.append(Clip(row.fname, row.labels, path, row.role, row.usage))
+    if not clips:
+        first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
+        raise TableError(f"{listing.root}: no usable clip: {first}")
+    known_bad = [
+        Problem(clip.fname, clip.role, clip.path, f"{clip.path}: {listing.known_bad[clip.role, clip.fname]}")
+        for clip in clips
+        if (clip.role, clip.fname) in listing.known_bad
+    ]
+    return Dataset(listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad))
+
+
+def _labels_that_occur(listing: Listing) -> Vocabulary:
+    """All labels of rows in order, whether or not their files are there."""
+    label_sets = [row.labels for row in listing.rows if not row.fault]
+    if not any(label_sets):
+        raise TableError(f"{listing.root}: no row of its tables has a label: fill in their column of labels")
+    return Vocabulary.from_labels(label_sets)
+
+
+def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[tuple[str, Path], str]) -> Path:
+    """The row's file, if all is well with the row; `named` tells where each file was named before.
+
+    Raises TableError with the line that goes into the row's problem.
+    """
+    if row.fault:
+        raise TableError(f"{row.where}: {row.fault}")
+    fname, labels = (f"{row.where}, {column}" for column in row.columns)
+    if not row.fname:
+        raise TableError(f"{fname}: no file name: fill it in or delete the row")
+    if not row.labels:
+        raise TableError(f"{labels}: no label: add one or delete the row")
+    for label in row.labels:
+        vocabulary.index(label, where=labels)
+    if found is None:
+        raise TableError(
+            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there or delete the row"
+        )
+    if (row.role, found) in named:
+        raise TableError(f"{fname}: {row.fname} was named before ({named[row.role, found]}): delete one")
+    return found

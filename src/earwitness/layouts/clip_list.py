@@ -1,0 +1,37 @@
+"""A plain CSV of clips, given itself or by its folder: the layout of one's own data."""
+
+from pathlib import Path
+
+from ..errors import TableError
+from .listing import VOCABULARY_TABLES, Listing, has_columns, role_by, rows_of, stated_vocabulary
+
+_ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
+
+
+def read(table: Path) -> Listing:
+    """The clips of a CSV with the columns `fname,labels[,split]`; names are absolute, or relative to its folder.
+
+    Raises TableError where it is no such CSV.
+    """
+    folder = table.parent
+    rows = rows_of(table, role=role_by("split", _ROLE_OF_SPLIT), folder=folder)
+    return Listing(folder, list(rows), stated_vocabulary([folder]))
+
+
+def find(root: Path) -> Listing | None:
+    """The clips of the one CSV in `root` that has a clip list's columns. Raises TableError if several have."""
+    lists = [table for table in _tables(root) if has_columns(table, "fname", "labels")]
+    if len(lists) > 1:
+        names = ", ".join(table.name for table in lists)
+        raise TableError(f"{root}: more than one clip list ({names}): give the path of the one to read")
+    return read(lists[0]) if lists else None
+
+
+def find_any(root: Path) -> Listing | None:
+    """The clips of the only CSV in `root`, taken as it is: if it is no clip list, reading it tells what it lacks."""
+    lists = _tables(root)
+    return read(lists[0]) if len(lists) == 1 else None
+
+
+def _tables(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*.csv") if path.name not in VOCABULARY_TABLES)

@@ -1,0 +1,143 @@
+"""What a layout finds: rows as tables have them, where their sound lies, the classes that are stated."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import tables
+from ..errors import TableError
+from ..labels import Vocabulary
+from ..tables import Record
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a clip list as it stands in the table.
+
+    where: table and line. folder: where its file is to be looked for. columns: what the table calls its columns
+    of file names and of labels. fault: what is wrong with the row itself, where anything is.
+    """
+
+    where: str
+    fname: str
+    labels: tuple[str, ...]
+    role: str
+    folder: Path
+    usage: str | None = None
+    columns: tuple[str, str] = ("fname", "labels")
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
+
+    known_bad: what the dataset's authors say is wrong with single clips, by role and fname.
+    """
+
+    root: Path
+    rows: Sequence[Row]
+    vocabulary: Vocabulary | None = None
+    known_bad: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def rows_of(
+    table: Path,
+    *,
+    role: str | Callable[[Record], str],
+    folder: Path | Callable[[Record], Path],
+    fname: str = "fname",
+    labels: str = "labels",
+    needs: Sequence[str] = (),
+) -> Iterator[Row]:
+    """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
+
+    `fname` and `labels` are what the table calls these columns; `needs` names further ones that must be there.
+    Raises TableError for missing columns, and as `role` does.
+    """
+    for record in tables.read_records(table, (fname, labels, *needs)):
+        # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
+        whole = not record.fault
+        yield Row(
+            where=record.where,
+            fname=record.cells.get(fname, ""),
+            labels=split_labels(record.cells.get(labels, "")),
+            role=role if isinstance(role, str) else role(record) if whole else "",
+            folder=folder if isinstance(folder, Path) else folder(record) if whole else table.parent,
+            usage=record.cells.get("usage") or None,
+            columns=(fname, labels),
+            fault=record.fault,
+        )
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """The labels in a cell, separated by commas or semicolons, each once, in order."""
+    labels = (label.strip() for label in text.replace(";", ",").split(","))
+    return tuple(dict.fromkeys(label for label in labels if label))
+
+
+def role_by(column: str, roles: Mapping[str, str]) -> Callable[[Record], str]:
+    """A function that tells a row's role by a cell, in any letter case; a missing cell counts as an empty one.
+
+    It raises TableError for a cell that `roles` does not have.
+    """
+
+    def role(record: Record) -> str:
+        cell = record.cells.get(column, "")
+        try:
+            return roles[cell.lower()]
+        except KeyError:
+            known = ", ".join(name for name in roles if name)
+            raise TableError(f"{record.where}, {column}: unknown {column} {cell!r}: use one of {known}") from None
+
+    return role
+
+
+def first_existing(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """The first path that exists, of every name in the first folder, then in the second, and so on."""
+    candidates = (folder / name for folder in folders for name in names)
+    return next((path for path in candidates if path.exists()), None)
+
+
+def sound_folder(root: Path, names: Sequence[str]) -> Path:
+    """The first of the folders `names` in `root` that exists, else the first of them."""
+    return first_existing([root], names) or root / names[0]
+
+
+def recognised(folders: Sequence[Path], names: Sequence[str], *columns: str) -> Path | None:
+    """As `first_existing`, but None also where the header of the table it finds lacks any of `columns`."""
+    table = first_existing(folders, names)
+    return table if table and has_columns(table, *columns) else None
+
+
+def has_columns(table: Path, *columns: str) -> bool:
+    """Tells whether a file is a CSV whose header names all `columns`."""
+    try:
+        return set(columns) <= set(tables.read_header(table))
+    except TableError:
+        return False
+
+
+VOCABULARY_TABLES = ("vocabulary.csv", "sample_submission.csv")
+
+
+def stated_vocabulary(folders: Sequence[Path]) -> Vocabulary | None:
+    """The vocabulary that a table in `folders` states; None if there is no such table.
+
+    vocabulary.csv has `index,name` without a header, maybe with more columns; else the columns of
+    sample_submission.csv count. Raises TableError for a table that is neither.
+    """
+    vocabulary_csv, sample_submission = (first_existing(folders, [name]) for name in VOCABULARY_TABLES)
+    if vocabulary_csv is not None:
+        return tables.vocabulary_of(vocabulary_csv, _indexed_names(vocabulary_csv))
+    if sample_submission is not None:
+        return tables.scored_classes(sample_submission, tables.read_header(sample_submission))
+    return None
+
+
+def _indexed_names(path: Path) -> Iterator[str]:
+    """The names in a table of `index,name` without a header, whose indices must count from 0."""
+    for position, (line, cells) in enumerate(tables.read_lines(path)):
+        if len(cells) < 2 or cells[0] != str(position):
+            raise TableError(f"{path} line {line}: expected '{position},name', found {','.join(cells)!r}: correct it")
+        yield cells[1]

@@ -1,0 +1,107 @@
+"""Where a run's first weights come from when they are not drawn: another run's stage 1, or a finished model.
+
+Report: section 2.6, where stage 2 goes on from a network that stage 1 warmed up; here that may be another run's.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from . import checkpoint, recipe
+from .errors import ModelError, RecipeError, RunError
+from .labels import Vocabulary
+from .network import TeacherStudent
+
+_MODEL = "model.safetensors"
+
+
+class Start(NamedTuple):
+    """Weights to start from: their file, the recipe and the classes they were learnt with, a digest of the file."""
+
+    path: Path
+    recipe: recipe.Recipe
+    classes: tuple[str, ...]
+    digest: str
+
+
+def find(folder: Path) -> Start:
+    """Returns what a folder has to start from: a run's last checkpoint of stage 1, else its model, or a model itself.
+
+    RunError where there is nothing of the kind, or what is there cannot be read.
+    """
+    path = _weights(folder)
+    try:
+        if path.name == _MODEL:
+            config = checkpoint.load_config(path.parent)
+            learnt, classes = config.recipe, config.vocabulary.names
+        else:
+            learnt = recipe.load(folder / "recipe.toml")
+            classes = tuple(json.loads((folder / "run.json").read_text("utf-8"))["classes"])
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError, RecipeError, ModelError) as error:
+        raise RunError(f"{folder}: cannot be started from ({error}); give the folder of another run") from None
+    return Start(path, learnt, classes, digest)
+
+
+def refuse_another_kind(start: Start, settings: recipe.Recipe, vocabulary: Vocabulary) -> None:
+    """Raises RunError naming every field in which the network there is another than the one to train."""
+    there = start.recipe
+    different = recipe.differences(there.network, settings.network, "network.")
+    different += recipe.differences(there.features, settings.features, "features.")
+    if there.augmentation.reversal != settings.augmentation.reversal:
+        different.append(f"augmentation.reversal is {_yes(there)}, not {_yes(settings)}")
+    different += _other_classes(start.classes, vocabulary.names)
+    if different:
+        raise RunError(
+            f"{start.path}: of another kind: {'; '.join(different)}; make these the same, or start from another run"
+        )
+
+
+def fill(network: TeacherStudent, start: Start) -> None:
+    """Puts the weights into a network of their kind; RunError where they do not fit or cannot be read.
+
+    A model has neither teacher nor ArcFace weights: its student becomes the teacher too, and ArcFace's matrices stay
+    as they were drawn.
+    """
+    try:
+        tensors = load_file(start.path)
+        if start.path.name == _MODEL:
+            copied = {f"teacher.{name}": tensor for name, tensor in checkpoint.below("student.", tensors).items()}
+            network.load_state_dict(network.state_dict() | tensors | copied)
+        else:
+            network.load_state_dict(checkpoint.below("network.", tensors))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
+        raise RunError(
+            f"{start.path}: not the weights that its folder tells of ({cause}); start from another"
+        ) from None
+
+
+def _weights(folder: Path) -> Path:
+    stage_1 = [path for path in checkpoint.checkpoints(folder / "checkpoints") if checkpoint.place_of(path).stage == 1]
+    models = [path for path in (folder / "model" / _MODEL, folder / _MODEL) if path.is_file()]
+    found = [*stage_1[-1:], *models]
+    if not found:
+        raise RunError(f"{folder}: neither a checkpoint of stage 1 nor a model in it; give the folder of a run")
+    return found[0]
+
+
+def _other_classes(there: Sequence[str], here: Sequence[str]) -> list[str]:
+    """Returns a line that tells two vocabularies apart; none where they are the same."""
+    if tuple(there) == tuple(here):
+        return []
+    lacking = [name for name in there if name not in set(here)]
+    added = [name for name in here if name not in set(there)]
+    parts = [f"{', '.join(names[:3])} {where} ({len(names)} such)"
+             for names, where in ((lacking, "there alone"), (added, "here alone")) if names]  # fmt: skip
+    return [f"the vocabulary is another: {', '.join(parts) or 'the same classes in another order'}"]
+
+
+def _yes(settings: recipe.Recipe) -> str:
+    return str(settings.augmentation.reversal).lower()

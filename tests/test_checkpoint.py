@@ -1,0 +1,99 @@
+"""Checkpoints and models on disk: whole, bound to their network, and refused by one line where they are damaged."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+import torch
+
+from earwitness import checkpoint, recipe
+from earwitness.checkpoint import Place
+from earwitness.errors import ModelError, RunError
+
+SETTINGS = recipe.load(None, ["network.width=0.03125", "network.input_pooling=4"])
+
+
+def trained() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """Returns a small network after one step of Nadam."""
+    network = checkpoint.new_network(SETTINGS, classes=3)
+    optimizer = torch.optim.NAdam(network.parameters())
+    for output in network(None, torch.randn(4, 64, 128, generator=torch.Generator().manual_seed(1))):
+        output.logits.square().mean().backward(retain_graph=True)
+    optimizer.step()
+    return network, optimizer
+
+
+def test_weights_are_drawn_from_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    once = checkpoint.new_network(SETTINGS, classes=3).state_dict()
+    torch.manual_seed(2)
+    again = checkpoint.new_network(SETTINGS, classes=3).state_dict()
+    other = checkpoint.new_network(recipe.load(None, ["training.seed=1"]), classes=3).state_dict()
+    name = "student.focal.weight"
+    assert torch.equal(once[name], again[name]) and once[name].shape != other[name].shape
+    assert all(torch.equal(once[key], again[key]) for key in once)
+
+
+def test_a_checkpoint_brings_back_weights_and_optimizer(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    labels = torch.rand(5, 3)
+    checkpoint.save_checkpoint(tmp_path, Place(2, 7), network, optimizer, labels)
+    path = checkpoint.checkpoints(tmp_path)[-1]
+    assert checkpoint.place_of(path) == Place(2, 7)
+    assert torch.equal(checkpoint.clip_labels(path), labels)  # type: ignore[arg-type]
+    fresh = checkpoint.new_network(SETTINGS, classes=3)
+    fresh_optimizer = torch.optim.NAdam(fresh.parameters())
+    checkpoint.restore(path, fresh, fresh_optimizer)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, fresh.state_dict()[name]), name
+    ours, theirs = optimizer.state_dict()["state"], fresh_optimizer.state_dict()["state"]
+    assert ours.keys() == theirs.keys() and ours
+    for index in ours:
+        for key, value in ours[index].items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[index][key])), (index, key)
+
+
+def test_the_newest_two_are_kept_in_the_order_of_training(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    for place in (Place(1, 90), Place(1, 100), Place(2, 5)):
+        checkpoint.save_checkpoint(tmp_path, place, network, optimizer)
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [Place(1, 100).name, Place(2, 5).name]
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
+    torn = tmp_path / Place(1, 3).name
+    torn.write_bytes(b"\x10\x00\x00\x00")
+    with pytest.raises(RunError, match=r"stage1-00000003\.safetensors: not a checkpoint"):
+        checkpoint.place_of(torn)
+
+
+def spoil(content: dict[str, Any], key: str, value: Any) -> None:
+    content[key] = value
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda c: c.pop("classes"), "damaged"),
+        (lambda c: spoil(c, "classes", []), "damaged"),
+        (lambda c: spoil(c, "mean", [1.0]), "128 numbers"),
+        (lambda c: spoil(c, "std", None), "128 numbers"),
+        (lambda c: spoil(c, "format", 99), "format 99"),
+        (lambda c: spoil(c, "recipe", {"network": {"width": 77}}), "network.width"),
+    ],
+)
+def test_a_damaged_config_is_one_line(
+    tiny_model: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    folder = tmp_path / "model"
+    copytree(tiny_model, folder)
+    content = json.loads((folder / "config.json").read_text())
+    damage(content)
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError) as refused:
+        checkpoint.load_config(folder)
+    assert words in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,672 @@
+"""The command line: what each verb prints, writes and answers; one line for whatever is wrong; nothing cut off."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+
+from conftest import CLASSES, tiny_sounds, write_tables
+from earwitness import cli, layouts, recipe
+from earwitness.evaluation import evaluate_scores
+from earwitness.labels import Vocabulary
+from earwitness.tables import read_rows, read_scores
+
+VERBS = tuple(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names, limits or terminals")
+
+
+class Answer(NamedTuple):
+    """What a call printed and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+Earwitness = Callable[..., Answer]
+
+
+@pytest.fixture
+def earwitness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Earwitness:
+    """Gives a command line, in this process."""
+
+    def call(*arguments: Any) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["earwitness", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Answer(status, out, err)
+
+    return call
+
+
+def program(*arguments: Any, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Gives a command line in a process of its own."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, **options)
+
+
+def command(*arguments: Any) -> list[str]:
+    """What a process of its own is begun with."""
+    return [sys.executable, "-c", "from earwitness.cli import main; main()", *map(str, arguments)]
+
+
+def refusal(answer: Answer) -> str:
+    """The one line with which a call was refused."""
+    assert answer.status == 2
+    assert answer.out == ""
+    (line,) = answer.err.splitlines()
+    assert line.startswith("earwitness: ")
+    return line.removeprefix("earwitness: ")
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("arguments", [("--help",), *((verb, "--help") for verb in VERBS)], ids=" ".join)
+def test_help_is_whole_and_fits_80_columns(arguments: tuple[str, ...], earwitness: Earwitness) -> None:
+    answer = earwitness(*arguments)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("Usage: earwitness")
+    for line in answer.out.splitlines():
+        assert len(line) <= 80
+    assert not re.search(r"\w\.\.\.$", answer.out, re.MULTILINE)
+    assert "SETTINGS" not in answer.out and "json-file" not in answer.out and "json_file" not in answer.out
+
+
+def test_help_names_every_verb(earwitness: Earwitness) -> None:
+    out = earwitness("--help").out
+    for verb in VERBS:
+        (line,) = [line for line in out.splitlines() if line.startswith(f"  {verb} ")]
+        assert line.endswith(".")
+    assert "Exit status: 0 all done, 1 done but for the files listed, 2 refused." in out
+
+
+def test_nothing_and_h_ask_for_help(earwitness: Earwitness) -> None:
+    assert earwitness() == earwitness("-h") == earwitness("--help")
+
+
+def test_version(earwitness: Earwitness) -> None:
+    assert re.fullmatch(r"earwitness \d+\.\d+\.\d+\S*\n", earwitness("--version").out)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from earwitness import cli; sys.argv = ['earwitness', 'tag', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: print(sorted({'torch', 'numpy', 'soundfile'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+# --- prepare ---
+
+
+def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    store, figures = tmp_path / "store", tmp_path / "new" / "figures.json"
+    answer = earwitness("prepare", tiny_dataset, "--out", store, "--workers", 1, "--json", figures)
+    assert (answer.status, answer.err) == (0, "")
+    expected = (
+        rf"{re.escape(str(store))}: 10 curated, 10 noisy, 6 test; 26 files decoded at \d+ a second, 0 already there"
+    )
+    assert re.fullmatch(expected, answer.out.strip())
+    report = json.loads(figures.read_text())
+    assert report.pop("seconds") > 0
+    assert report == {
+        "clips": {"curated": 10, "noisy": 10, "test": 6}, "decoded": 26, "kept": 0, "left_out": 0, "silent": 0,
+        "known_bad": 0, "relabelled": 0, "removed": 0, "unknown_fnames": 0,
+    }  # fmt: skip
+    answer = earwitness("prepare", tiny_dataset, "--out", store)
+    assert answer == (0, f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there\n", "")
+
+
+def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    for path in (own_dataset / "train_noisy").iterdir():
+        path.write_bytes(b"no sound")
+    (own_dataset / "test" / "test0.wav").unlink()
+    (own_dataset / "test" / "test1.flac").write_bytes(b"")
+    answer = earwitness("prepare", own_dataset, "--out", tmp_path / "store", "--workers", 1)
+    assert answer.status == 1
+    assert "10 curated, 5 test" not in answer.out and "10 curated, 4 test; 14 files decoded" in answer.out
+    assert "no noisy clips: log-mels will be normalised by the curated set" in answer.out
+    *listed, more, last = answer.err.splitlines()
+    assert len(listed) == 10
+    assert "test0.wav" in listed[0]
+    assert more == "... and 2 more"
+    assert last == f"clips left out: 12; all of them in {tmp_path / 'store' / 'bad_files.csv'}"
+
+
+def test_prepare_another_recipe(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    (tmp_path / "mine.toml").write_text("[features]\nmel_bands = 64\n")
+    options = ("--recipe", tmp_path / "mine.toml", "--set", "features.fmin_hz=20", "--set", "features.hop_length=640")
+    assert earwitness("prepare", tiny_dataset, "--out", tmp_path / "store", "--workers", 1, *options).status == 0
+    features = json.loads((tmp_path / "store" / "store.json").read_text())["features"]
+    assert (features["mel_bands"], features["fmin_hz"], features["hop_length"]) == (64, 20, 640)
+
+
+# --- train ---
+
+SMALL = [
+    argument
+    for setting in (
+        "network.width=0.015625", "network.input_pooling=4", "training.precision=float32", "stage1.noisy=4",
+        "stage1.ramp_steps=1", "stage1.anneal_steps=1", "stage2.curated=2", "stage2.noisy=2",
+        "stage2.ramp_steps=1", "stage2.anneal_steps=1",
+    )
+    for argument in ("--set", setting)
+]  # fmt: skip
+
+
+def test_show_recipe_is_the_recipe(earwitness: Earwitness, tmp_path: Path) -> None:
+    answer = earwitness("train", "--show-recipe", "--set", "stage2.ramp_epochs=5", "--set", "loss.kind=focal")
+    assert (answer.status, answer.err) == (0, "")
+    (tmp_path / "shown.toml").write_text(answer.out)
+    assert recipe.load(tmp_path / "shown.toml") == recipe.load(None, ["stage2.ramp_epochs=5", "loss.kind=focal"])
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("focal_gamma")]
+    assert line.endswith("# gamma: focusing parameter of focal loss")
+
+
+def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    run = tmp_path / "my run"
+    answer = earwitness("train", tiny_store, "--out", run, "--fold", "all", "--threads", 1, "--cpu", *SMALL)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1].startswith(f"{run / 'model'}: written after ")
+    assert f"did you mean {run / 'model'}?" in refusal(earwitness("tag", run, tiny_store))
+    assert earwitness("evaluate", run / "model", tiny_store, "--threads", 1).status == 0
+
+
+# --- evaluate ---
+
+
+def test_evaluate_prints_and_writes_its_figures(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    options = ("--json", tmp_path / "f.json", "--csv", tmp_path / "c.csv", "--scores", tmp_path / "s.csv")
+    answer = earwitness("evaluate", tiny_model, tiny_dataset, "--threads", 1, *options)
+    assert (answer.status, answer.err) == (0, "")
+    report = json.loads((tmp_path / "f.json").read_text())
+    assert set(report) == {"lwlrap", "interval", "clips", "tied_clips", "per_class", "by_usage", "not_scored"}
+    assert list(report["per_class"]) == list(CLASSES)
+    assert (report["clips"], report["not_scored"]) == (6, 0)
+    assert {usage: figure["clips"] for usage, figure in report["by_usage"].items()} == {"Private": 4, "Public": 2}
+    fnames, scores, _ = read_scores(tmp_path / "s.csv", Vocabulary(CLASSES))
+    clips = layouts.read_dataset(tiny_dataset).by_role("test")
+    assert fnames == tuple(clip.fname for clip in clips)
+    truth = Vocabulary(CLASSES).encode_all([clip.labels for clip in clips])
+    assert evaluate_scores(truth, scores, Vocabulary(CLASSES)).overall.lwlrap == report["lwlrap"]
+    rows = read_rows(tmp_path / "c.csv", ("name", "clips", "lwlrap", "weight"))
+    assert [float(row["lwlrap"]) for row in rows] == [one["lwlrap"] for one in report["per_class"].values()]
+    head, *lines = answer.out.splitlines()
+    assert head.split() == ["class", "clips", "lwlrap", "weight"]
+    for line, row in zip(lines, rows, strict=False):
+        assert line.split() == [row["name"], row["clips"], f"{float(row['lwlrap']):.4f}", f"{float(row['weight']):.4f}"]
+    assert [line.rpartition(", ")[2] for line in lines[4:]] == ["all: 6 clips", "Private: 4 clips", "Public: 2 clips"]
+    assert lines[4].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
+
+
+def test_evaluate_of_store_and_dataset_agree(
+    tiny_model: Path, tiny_dataset: Path, tiny_store: Path, earwitness: Earwitness
+) -> None:
+    answers = [earwitness("evaluate", tiny_model, path, "--threads", 1) for path in (tiny_dataset, tiny_store)]
+    assert answers[0] == answers[1]
+
+
+def test_evaluate_lists_what_could_not_be_scored(
+    tiny_model: Path, own_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (own_dataset / "test" / "test3.mp3").write_bytes(b"no sound")
+    answer = earwitness("evaluate", tiny_model, own_dataset, "--threads", 1, "--json", tmp_path / "f.json")
+    assert answer.status == 1
+    assert "5 clips" in answer.out
+    assert "test3.mp3" in answer.err.splitlines()[0]
+    assert answer.err.splitlines()[1:] == ["test clips that could not be scored: 1"]
+    assert json.loads((tmp_path / "f.json").read_text())["not_scored"] == 1
+
+
+def test_names_of_classes_are_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "A_class_whose_name_is_longer_than_any_terminal_is_wide_and_then_some_more_and_more"
+    names = ("Accelerating_and_revving_and_vroom", long, "[red]Traffic_noise[/red]", "Nobody")
+    cli._print_evaluation(evaluate_scores(np.eye(4)[:3], np.eye(4)[:3], Vocabulary(names)))
+    out = capsys.readouterr().out
+    for line in out.splitlines():
+        assert cell_len(line) <= 80
+    assert re.search(rf"^{names[0]} +1 +1\.0000 +0\.3333$", out, re.MULTILINE)
+    assert "[red]Traffic_noise[/red]" in out and "…" not in out
+    assert long in "".join(line.split(" ")[0] for line in out.splitlines())
+    assert re.search(r"^Nobody +0 +- +0\.0000$", out, re.MULTILINE)
+
+
+# --- tag ---
+
+
+@pytest.fixture
+def folder(tiny_dataset: Path, tmp_path: Path) -> Path:
+    """Six sounds, of the test's own, in a folder whose name asks for trouble."""
+    return shutil.copytree(tiny_dataset / "test", tmp_path / "my [bold] sounds")
+
+
+def test_tags_on_screen(tiny_model: Path, folder: Path, earwitness: Earwitness) -> None:
+    answer = earwitness("tag", tiny_model, folder, "--threads", 1)
+    assert (answer.status, answer.err) == (0, "")
+    for line, path in zip(answer.out.splitlines(), sorted(folder.iterdir()), strict=True):
+        name, _, tags = line.partition(": ")
+        assert name == path.name
+        assert len(tags.split(", ")) == 3
+        assert all(re.fullmatch(rf"({'|'.join(CLASSES)}) [01]\.\d{{3}}", tag) for tag in tags.split(", "))
+    assert earwitness("tag", tiny_model, folder, "--top", 1, "--threads", 1).out.count(",") == 0
+    assert earwitness("tag", tiny_model, folder, "--top", 99, "--threads", 1).out.count(",") == 6 * 3
+
+
+def test_tags_in_a_table(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    out = tmp_path / "not yet" / "my scores.csv"
+    answer = earwitness("tag", tiny_model, folder, "--out", out, "--threads", 1)
+    assert answer == (0, f"{out}: 6 files, 4 classes\n", "")
+    fnames, _, names = read_scores(out)
+    assert (fnames, names) == (tuple(sorted(path.name for path in folder.iterdir())), CLASSES)
+
+
+@pytest.mark.parametrize("to_table", [True, False])
+def test_a_bad_file_is_listed_and_the_rest_tagged(
+    to_table: bool, tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (folder / "[red]broken[red].wav").write_bytes(b"no sound")
+    options = ("--out", tmp_path / "x.csv") if to_table else ()
+    answer = earwitness("tag", tiny_model, folder, "--threads", 1, *options)
+    assert answer.status == 1
+    what, last = answer.err.splitlines()
+    assert what.startswith(f"{folder / '[red]broken[red].wav'}: ")
+    assert last == "files that could not be tagged: 1"
+    assert len(read_scores(tmp_path / "x.csv")[0] if to_table else answer.out.splitlines()) == 6
+
+
+@LINUX
+def test_names_are_printed_as_they_are(tiny_model: Path, folder: Path, earwitness: Earwitness) -> None:
+    name = "a name in [bold]brackets[bold] with :dog: and ünï🐶 that goes on " + "and on " * 20 + ".wav"
+    (folder / "test0.wav").rename(folder / name)
+    (folder / "test4.wav").rename(folder / "\x1b[31mred\nline\x07.wav")
+    shutil.copy(folder / "test5.flac", os.fsencode(folder) + b"/caf\xe9.flac")
+    out = earwitness("tag", tiny_model, folder, "--threads", 1).out
+    assert len(out.splitlines()) == 7
+    assert f"{name}: " in out
+    assert "\\x1b[31mred\\nline\\x07.wav: " in out
+    assert "caf\\xe9.flac: " in out
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out)
+
+
+@LINUX
+def test_a_terminal_that_knows_no_such_letters(tiny_model: Path, folder: Path) -> None:
+    (folder / "test0.wav").rename(folder / "ünï🐶.wav")
+    ended = program("tag", tiny_model, folder, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\xfcn\\xef\\U0001f436.wav: " in ended.stdout
+
+
+def test_every_bad_file_is_listed(tiny_model: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    """Nothing else lists them."""
+    for number in range(30):
+        (tmp_path / f"{number}.wav").write_bytes(b"no sound")
+    answer = earwitness("tag", tiny_model, tmp_path, "--threads", 1)
+    assert (answer.status, answer.out) == (1, "")
+    assert len(answer.err.splitlines()) == 31
+    assert all(f"{number}.wav: " in answer.err for number in range(30))
+
+
+# --- refused ---
+
+MEL_64 = ("--set", "features.mel_bands=64")
+PREPARE = ("prepare", "DATASET", "--out", "s")
+NONSENSE = {
+    "no such verb": (("frobnicate",), "No such command 'frobnicate'; see `earwitness --help`"),
+    "no such option": (("tag", "m", "p", "--frob"), "No such option: --frob"),
+    "no dataset": (("prepare", "--out", "s"), "Missing argument 'DATASET'; see `earwitness prepare --help`"),
+    "no out": (("prepare", "DATASET"), "Missing option '--out'; see `earwitness prepare --help`"),
+    "missing dataset": (("prepare", "no/such", "--out", "s"), "no/such: no such file or folder: give a"),
+    "dataset of another kind": (("prepare", "MODEL", "--out", "s"), "no dataset found: it needs the tables of a known one"),
+    "store in a dataset": (("prepare", "DATASET", "--out", "DATASET"), "not a store, and not empty"),
+    "store in a file": (("prepare", "DATASET", "--out", "FILE"), "FILE: "),
+    "store below a file": (("prepare", "DATASET", "--out", "FILE/s"), "FILE"),
+    "no workers": ((*PREPARE, "--workers", "0"), "--workers"),
+    "workers in words": ((*PREPARE, "--workers", "two"), "--workers"),
+    "setting without a value": ((*PREPARE, "--set", "features.mel_bands"), "write it as section"),
+    "unknown setting": ((*PREPARE, "--set", "features.mel_band=3"), "did you mean features.mel_bands?"),
+    "setting out of range": ((*PREPARE, "--set", "features.mel_bands=3"), "features.mel_bands = 3: "),
+    "unknown recipe": ((*PREPARE, "--recipe", "frob"), "frob: no such recipe; give a TOML file"),
+    "a folder for a recipe": ((*PREPARE, "--recipe", "DATASET"), "not readable as a TOML recipe"),
+    "json in a folder": ((*PREPARE, "--json", "DATASET"), "Is a directory; choose another name"),
+    "json below a file": ((*PREPARE, "--json", "FILE/x.json"), "FILE: Not a directory"),
+    "other features": (("prepare", "DATASET", "--out", "STORE", *MEL_64), "features.mel_bands is 128, not 64"),
+    "nothing to train on": (("train",), "train needs a STORE and --out RUN"),
+    "train on no store": (("train", "DATASET", "--out", "r"), "not a store; make one with `earwitness prepare"),
+    "train on nothing": (("train", "no/such", "--out", "r"), "no/such: not a store"),
+    "fold 5": (("train", "STORE", "--out", "r", "--fold", "5"), "give 0, 1, 2, 3, 4 or all"),
+    "fold -1": (("train", "STORE", "--out", "r", "--fold", "-1"), "give 0, 1, 2, 3, 4 or all"),
+    "no threads": (("train", "STORE", "--out", "r", "--threads", "0"), "--threads"),
+    "run in a file": (("train", "STORE", "--out", "FILE"), "FILE"),
+    "recipe and store differ": (("train", "STORE", "--out", "r", *MEL_64), "features.mel_bands is 128, not 64"),
+    "no model": (("tag", "no/such", "DATASET"), "no/such: not a model"),
+    "a dataset for a model": (("tag", "DATASET", "DATASET"), "not a model, it has no config.json"),
+    "nothing to tag": (("tag", "MODEL"), "Missing argument 'PATH'"),
+    "tag what is not there": (("tag", "MODEL", "no/such.wav"), "no/such.wav: no such file or folder; give sound files"),
+    "tag a folder without sounds": (("tag", "MODEL", "MODEL"), "no sound files there"),
+    "tags in a folder": (("tag", "MODEL", "DATASET", "--out", "MODEL"), "Is a directory; choose another name"),
+    "no tags": (("tag", "MODEL", "DATASET", "--top", "0"), "--top"),
+    "evaluate on nothing": (("evaluate", "MODEL", "no/such"), "no/such: no such file or folder"),
+    "evaluate on a model": (("evaluate", "MODEL", "MODEL"), "no dataset found"),
+    "evaluate a store": (("evaluate", "STORE", "STORE"), "not a model"),
+    "a name too long": (("tag", "MODEL", "x" * 5_000), "File name too long"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "words"), NONSENSE.values(), ids=NONSENSE.keys())
+def test_nonsense_is_refused_in_one_line(
+    arguments: tuple[str, ...],
+    words: str,
+    tiny_dataset: Path,
+    tiny_store: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    earwitness: Earwitness,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("a file")
+    for name, path in {"DATASET": tiny_dataset, "STORE": tiny_store, "MODEL": tiny_model}.items():
+        Path(name).symlink_to(path)
+    before = sorted(tiny_dataset.rglob("*"))
+    message = refusal(earwitness(*arguments))
+    assert words in message
+    assert "Traceback" not in message and len(message) < 6_000
+    assert sorted(tiny_dataset.rglob("*")) == before
+
+
+def test_an_unfinished_store_is_refused(
+    tiny_store: Path, tiny_model: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    store = shutil.copytree(tiny_store, tmp_path / "store")
+    head = json.loads((store / "store.json").read_text())
+    (store / "store.json").write_text(json.dumps(head | {"complete": False}))
+    for arguments in (("train", store, "--out", tmp_path / "run"), ("evaluate", tiny_model, store)):
+        assert "the store is not finished; run `earwitness prepare` again" in refusal(earwitness(*arguments))
+
+
+def test_labels_that_the_model_does_not_know(
+    tiny_model: Path, own_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    write_tables(own_dataset, [one._replace(labels=("Howl",)) for one in tiny_sounds()])
+    (own_dataset / "vocabulary.csv").unlink()
+    message = refusal(earwitness("evaluate", tiny_model, own_dataset, "--json", tmp_path / "f.json"))
+    assert "the test clips have labels that the model does not know (Howl)" in message
+    assert not (tmp_path / "f.json").exists()
+
+
+def test_traceback_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["earwitness", "--traceback", "prepare", "no/such", "--out", str(tmp_path / "s")])
+    with pytest.raises(cli.EarwitnessError):
+        cli.main()
+
+
+# --- the machine's own trouble ---
+
+
+@LINUX
+def test_a_full_disk_is_one_line(tiny_model: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    def full() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    ended = program("tag", tiny_model, tiny_dataset, "--out", tmp_path / "x.csv", preexec_fn=full)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "earwitness: File too large\n"
+    assert not (tmp_path / "x.csv").exists()
+    assert program("tag", tiny_model, tiny_dataset, "--out", tmp_path / "x.csv").returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_one_may_not_write_to(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for arguments in (
+        ("tag", tiny_model, tiny_dataset, "--out", tmp_path / "closed" / "x.csv"),
+        ("prepare", tiny_dataset, "--out", tmp_path / "closed" / "store"),
+    ):
+        assert "Permission denied; choose another place, or change its permissions" in refusal(earwitness(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device; make room, and give the same command again"),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied; choose another place, or change its"),
+        (FileExistsError("/dev/null is not an ordinary file"), "/dev/null is not an ordinary file"),
+        (OSError(5, "Input/output error", "a\nb\x1b"), "a\\nb\\x1b: Input/output error"),
+    ],
+)
+def test_trouble_with_files_is_one_line(
+    error: OSError, line: str, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness
+) -> None:
+    def troubled(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(layouts, "read_dataset", troubled)
+    assert refusal(earwitness("prepare", tiny_dataset, "--out", "x")).startswith(line)
+
+
+def test_control_c_is_one_line(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layouts, "read_dataset", stopped)
+    answer = earwitness("prepare", tiny_dataset, "--out", "x")
+    assert (answer.status, answer.out) == (130, "")
+    assert answer.err.startswith("earwitness: stopped; what was done is kept, the same command goes on")
+    assert answer.err.count("\n") == 1
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "arguments", [("train", "--show-recipe"), ("tag", "MODEL", "DATASET"), ("--help",)], ids=" ".join
+)
+def test_a_reader_that_has_enough(arguments: tuple[str, ...], tiny_model: Path, tiny_dataset: Path) -> None:
+    """`earwitness ... | head -1`: no complaint."""
+    places = {"MODEL": str(tiny_model), "DATASET": str(tiny_dataset)}
+    line = command(*(places.get(argument, argument) for argument in arguments))
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode not in (0, 2) and process.returncode > -signal.SIGPIPE
+
+
+@LINUX
+def test_a_terminal_gets_a_bar_and_a_file_gets_plain_lines(tiny_dataset: Path, tmp_path: Path) -> None:
+    import pty
+
+    line = command("prepare", tiny_dataset, "--out", tmp_path / "a")
+    parent, child = pty.openpty()
+    with subprocess.Popen(line, stdout=child, stderr=child, env=os.environ | {"TERM": "xterm"}) as process:
+        os.close(child)
+        seen = b""
+        try:
+            while data := os.read(parent, 65_536):
+                seen += data
+        except OSError:  # the terminal's way to say that it was the last
+            pass
+    os.close(parent)
+    assert process.returncode == 0
+    assert b"decoding" in seen and b"26/26" in seen and b"\x1b[" in seen
+    plain = program("prepare", tiny_dataset, "--out", tmp_path / "b")
+    assert plain.stderr == ""
+    assert len(plain.stdout.splitlines()) == 1 and "\x1b" not in plain.stdout
+
+
+# --- several systems ---
+
+
+@pytest.fixture
+def two_tables(tmp_path: Path) -> tuple[Path, Path]:
+    """Two CSVs of scores for two clips and the tiny classes, the second in another order."""
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    header = ",".join(CLASSES)
+    first.write_text(f"fname,{header}\nx.wav,0.1,0.9,0.4,0.2\ny.wav,0.5,0.6,0.2,0.1\n")
+    second.write_text(f"fname,{header}\ny.wav,0.9,0.0,0.4,0.3\nx.wav,0.4,0.1,0.8,0.6\n")
+    return first, second
+
+
+def test_ensemble_averages_tables(two_tables: tuple[Path, Path], tmp_path: Path, earwitness: Earwitness) -> None:
+    out = tmp_path / "mean.csv"
+    answer = earwitness("ensemble", *two_tables, "--out", out)
+    assert answer == (0, f"{out}: 2 tables, 2 files, 4 classes\n", "")
+    fnames, scores, classes = read_scores(out)
+    assert (fnames, classes) == (("x.wav", "y.wav"), CLASSES)
+    np.testing.assert_allclose(scores, [[0.25, 0.5, 0.6, 0.4], [0.7, 0.3, 0.3, 0.2]])
+    earwitness("ensemble", *two_tables, "--out", out, "--how", "geometric", "--weights", "1,0")
+    np.testing.assert_allclose(read_scores(out)[1], read_scores(two_tables[0])[1])
+    earwitness("ensemble", *two_tables, "--out", out, "--how", "rank")
+    np.testing.assert_allclose(read_scores(out)[1][0], [0.375, 0.625, 0.875, 0.625])
+
+
+def test_ensemble_tags_with_several_models(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    both, alone = tmp_path / "both.csv", tmp_path / "alone.csv"
+    sounds = tiny_dataset / "test"
+    answer = earwitness("ensemble", tiny_model, tiny_model, "--sounds", sounds, "--out", both, "--hop-frames", 32)
+    assert answer == (0, f"{both}: 6 files, 4 classes\n", "")
+    earwitness("tag", tiny_model, sounds, "--out", alone, "--hop-frames", 32)
+    np.testing.assert_allclose(read_scores(both)[1], read_scores(alone)[1], rtol=1e-12)
+    assert read_scores(both)[0] == read_scores(alone)[0]
+
+
+def test_ensemble_lists_files_it_cannot_tag(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    good = next((tiny_dataset / "test").iterdir())
+    answer = earwitness(
+        "ensemble", tiny_model, "--sounds", tmp_path / "bad.wav", "--sounds", good, "--out", tmp_path / "scores.csv"
+    )
+    assert answer.status == 1 and "bad.wav" in answer.err and answer.out.endswith("1 files, 4 classes\n")
+
+
+def test_ensemble_refuses_what_does_not_go_together(
+    two_tables: tuple[Path, Path], tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    first, second = two_tables
+    out, sounds = ("--out", tmp_path / "mean.csv"), ("--sounds", tiny_dataset)
+    other = tmp_path / "c.csv"
+    other.write_text(first.read_text().replace("x.wav", "z.wav"))
+    for arguments, words in (
+        ((first, tiny_model, *out), "CSVs alone or models alone"),
+        ((first, second, *out, *sounds), "of no use to CSVs"),
+        ((first, second, *out, "--hop-frames", 26), "it is for models"),
+        ((tiny_model, *out), "needed by models"),
+        ((first, second, *out, "--how", "mode"), "arithmetic, geometric, rank"),
+        ((first, second, *out, "--weights", "1,2,3"), "3 for 2 members"),
+        ((first, other, *out), "it lacks x.wav, it alone has z.wav"),
+        ((tmp_path / "no.csv", *out, *sounds), "not a model"),
+    ):
+        assert words in refusal(earwitness("ensemble", *arguments))
+    assert not (tmp_path / "mean.csv").exists()
+
+
+# --- windows, and score tables, at the door ---
+
+
+def test_hop_frames_replaces_the_recipes(
+    tiny_model: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    scores = {}
+    for name, options in (("own", ()), ("same", ("--hop-frames", 16)), ("wide", ("--hop-frames", 64))):
+        earwitness("evaluate", tiny_model, tiny_store, "--scores", tmp_path / f"{name}.csv", *options)
+        scores[name] = read_scores(tmp_path / f"{name}.csv")[1]
+    assert (scores["own"] == scores["same"]).all() and (scores["own"] != scores["wide"]).any()
+
+
+@pytest.mark.parametrize("source", ["tiny_store", "tiny_dataset"])
+def test_evaluate_takes_a_table_of_scores(
+    source: str, tiny_model: Path, tmp_path: Path, earwitness: Earwitness, request: pytest.FixtureRequest
+) -> None:
+    """It says of a table what it says of the model that made it, and says no more than that."""
+    dataset, scores, figures = request.getfixturevalue(source), tmp_path / "scores.csv", tmp_path / "figures.json"
+    by_model = earwitness("evaluate", tiny_model, dataset, "--scores", scores)
+    by_table = earwitness("evaluate", scores, dataset, "--json", figures)
+    assert by_table == by_model and by_table.status == 0
+    assert set(json.loads(figures.read_text())["by_usage"]) == {"Public", "Private"}
+    assert "it is for models" in refusal(earwitness("evaluate", scores, dataset, "--hop-frames", 26))
+    lines = scores.read_text().splitlines(keepends=True)
+    scores.write_text("".join(lines[:-1]))
+    assert "1 without scores" in refusal(earwitness("evaluate", scores, dataset))
+
+
+# --- what it takes, and sounds to try it with ---
+
+
+def test_estimate_says_steps_time_and_disk(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    figures = tmp_path / "figures.json"
+    answer = earwitness(
+        "estimate", tiny_dataset, "--out", tmp_path / "not there yet", "--cpu", "--json", figures,
+        "--system", "rehearsal+fine-tuned+ensemble/separable", "--system", "rehearsal+ensemble/bands-64",
+    )  # fmt: skip
+    assert (answer.status, answer.err) == (0, "")
+    first, second, stores, total = answer.out.splitlines()
+    assert re.fullmatch(r"rehearsal\+fine-tuned\+ensemble/separable: 8 steps, \d+ s, \d+\.\d MB", first)
+    assert second.startswith("rehearsal+ensemble/bands-64: 8 steps, ")
+    assert re.fullmatch(r"log-mels of 2 kinds: \d+\.\d MB", stores)
+    assert re.fullmatch(r"in all \d+ s on cpu, \d+\.\d MB; [\d.]+ [GM]B are free", total)
+    report = json.loads(figures.read_text())
+    assert len(report["systems"]) == 2 and report["free_bytes"] > 0 and report["device"] == "cpu"
+
+
+def test_estimate_refuses_a_disk_that_is_too_small(
+    tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1_000})())
+    answer = earwitness("estimate", tiny_dataset, "--out", tmp_path, "--cpu", "--system", "rehearsal")
+    assert answer.status == 2
+    assert re.fullmatch(r"earwitness: .*: 0\.0 GB are needed there, .*; make room, .*", answer.err.strip())
+    answer = earwitness("estimate", tiny_dataset, "--out", tmp_path, "--system", "rehearsal+rehersal")
+    assert "rehersal: no such recipe" in refusal(answer)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3, "3 s"), (125, "2 min 5 s"), (9_000, "2 h 30 min"), (200_000, "2 days 7 h")]
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert cli._duration(seconds) == text
+
+
+def test_sounds_writes_the_sound_set(tmp_path: Path, earwitness: Earwitness) -> None:
+    out = tmp_path / "sounds"
+    answer = earwitness("sounds", "--out", out, "--curated", 1, "--noisy", 0, "--test", 1, "--seed", 3)
+    assert answer == (0, f"{out}: 24 clips of 12 classes\n", "")
+    assert len(list(out.glob("*/*.wav"))) == 24 and (out / "test_post_competition.csv").is_file()
+
+
+def test_train_takes_several_recipes_and_a_start(tiny_store: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    begun = ("train", tiny_store, "--threads", 1, "--cpu", "--recipe", "rehearsal")
+    answer = earwitness(*begun, "--recipe", "warm-up", "--out", tmp_path / "warm")
+    assert answer.status == 0, answer.err
+    rest = (*begun, "--recipe", "after-warm-up", "--out", tmp_path / "rest", "--start-from", tmp_path / "warm")
+    answer = earwitness(*rest)
+    assert answer.status == 0 and "the first weights are those of" in answer.out
+    settings = recipe.load(tmp_path / "rest" / "recipe.toml")
+    assert settings == recipe.load(["rehearsal", "after-warm-up"])
+    assert earwitness(*rest, "--resume").status == 0
+    assert "--start-from is" in refusal(earwitness(*rest[:-2], "--resume"))
+    rest = (*begun, "--recipe", "ensemble/residual", "--out", tmp_path / "other", "--start-from", tmp_path / "warm")
+    assert 'network.backbone is "vgg", not "residual"' in refusal(earwitness(*rest))

@@ -1,0 +1,552 @@
+"""Layouts: every one recognised by its tables and read right; bad rows and tables met with a line that helps."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from earwitness.dataset import Clip
+from earwitness.errors import TableError
+from earwitness.labels import Vocabulary
+from earwitness.layouts import read_dataset
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TWO = Vocabulary(("Bark", "Meow"))
+
+
+def shared(name):
+    if not (DATA / name).is_dir():
+        pytest.skip(f"{DATA / name} is absent")
+    return DATA / name
+
+
+def put(root, files):
+    """Write `files` (name -> content) under `root`."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def kaggle(root, **changes):
+    """A dataset in FSDKaggle2019's layout: two curated clips, one noisy, one of the test set; `None` removes."""
+    files = {
+        "train_curated.csv": 'fname,labels\na.wav,Bark\nb.wav,"Bark,Meow"\n',
+        "train_curated/a.wav": "",
+        "train_curated/b.wav": "",
+        "train_noisy.csv": "fname,labels\na.wav,Meow\n",
+        "train_noisy/a.wav": "",
+        "test_post_competition.csv": "fname,labels,usage,license\nt.wav,Meow,Private,CC0\n",
+        "test/t.wav": "",
+        "vocabulary.csv": "0,Meow\n1,Bark\n",
+    }
+    files |= {name.replace("__", "/").replace("_csv", ".csv"): content for name, content in changes.items()}
+    return put(root, {name: content for name, content in files.items() if content is not None})
+
+
+def only_problem(dataset):
+    (problem,) = dataset.problems
+    assert "\n" not in problem.what
+    return problem
+
+
+# --- FSDKaggle2019's layout ---
+
+
+def test_kaggle_layout(tmp_path):
+    dataset = read_dataset(kaggle(tmp_path))
+    assert dataset.root == tmp_path
+    assert dataset.vocabulary.names == ("Meow", "Bark")
+    assert dataset.problems == ()
+    assert dataset.clips == (
+        Clip("a.wav", ("Bark",), tmp_path / "train_curated" / "a.wav", "curated", None),
+        Clip("b.wav", ("Bark", "Meow"), tmp_path / "train_curated" / "b.wav", "curated", None),
+        Clip("a.wav", ("Meow",), tmp_path / "train_noisy" / "a.wav", "noisy", None),
+        Clip("t.wav", ("Meow",), tmp_path / "test" / "t.wav", "test", "Private"),
+    )
+    assert [clip.fname for clip in dataset.by_role("curated")] == ["a.wav", "b.wav"]
+
+
+def test_any_one_table_is_enough(tmp_path):
+    dataset = read_dataset(kaggle(tmp_path, train_noisy_csv=None, train_curated_csv=None))
+    assert {clip.role for clip in dataset.clips} == {"test"}
+
+
+def test_names_of_the_post_competition_tables(tmp_path):
+    table = "fname,labels,freesound_id,license\na.wav,Bark,1,CC0\n"
+    root = kaggle(tmp_path, train_curated_csv=None, train_curated_post_competition_csv=table)
+    assert read_dataset(root).by_role("curated")[0].labels == ("Bark",)
+
+
+def test_folders_as_zenodo_unpacks_them(tmp_path):
+    put(
+        tmp_path,
+        {
+            "FSDKaggle2019.meta/train_curated_post_competition.csv": "fname,labels\na.wav,Bark\n",
+            "FSDKaggle2019.meta/vocabulary.csv": "0,Bark\n1,Meow\n",
+            "FSDKaggle2019.audio_train_curated/a.wav": "",
+        },
+    )
+    dataset = read_dataset(tmp_path)
+    assert dataset.vocabulary == TWO
+    assert dataset.clips[0].path == tmp_path / "FSDKaggle2019.audio_train_curated" / "a.wav"
+
+
+def test_vocabulary_from_the_sample_submission_else_from_the_labels(tmp_path):
+    root = kaggle(tmp_path, vocabulary_csv=None)
+    assert read_dataset(root).vocabulary.names == ("Bark", "Meow")
+    put(root, {"sample_submission.csv": "fname,Purr,Meow,Bark\nx.wav,0,0,0\n"})
+    assert read_dataset(root).vocabulary.names == ("Purr", "Meow", "Bark")
+
+
+@pytest.mark.parametrize("on_disk", ["a.flac", "a.OGG", "a.wav.mp3"])
+def test_file_with_another_suffix_is_found(tmp_path, on_disk):
+    root = kaggle(tmp_path, train_noisy__a_wav=None)
+    (root / "train_noisy" / "a.wav").rename(root / "train_noisy" / on_disk)
+    put(root, {"train_noisy/a.txt": "", "train_noisy/a.json": ""})
+    (clip,) = read_dataset(root).by_role("noisy")
+    assert (clip.fname, clip.path.name) == ("a.wav", on_disk)
+
+
+def test_exact_name_wins_and_any_is_taken_exactly(tmp_path):
+    root = kaggle(tmp_path, train_noisy_csv="fname,labels\na.wav,Meow\nodd.xyz,Meow\nbare,Bark\nt.2,Bark\n")
+    put(root, {f"train_noisy/{name}": "" for name in ("a.aiff", "odd.xyz", "bare.wav", "t.2.wav", "t.wav")})
+    found = [clip.path.name for clip in read_dataset(root).by_role("noisy")]
+    assert found == ["a.wav", "odd.xyz", "bare.wav", "t.2.wav"]
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "complaint"),
+    [
+        ("0,Bark\n2,Meow\n", r"vocabulary\.csv line 2: expected '1,name', found '2,Meow'"),
+        ("index,name\n0,Bark\n", r"vocabulary\.csv line 1: expected '0,name'"),
+        ("0,Bark\n1,Bark\n", r"vocabulary\.csv: 'Bark' stands twice"),
+        ("0\n", r"line 1: expected '0,name', found '0'"),
+        ("", r"vocabulary\.csv: the vocabulary is empty"),
+    ],
+)
+def test_vocabulary_that_is_none(tmp_path, vocabulary, complaint):
+    with pytest.raises(TableError, match=complaint):
+        read_dataset(kaggle(tmp_path, vocabulary_csv=vocabulary))
+
+
+def test_a_test_table_of_any_name_counts_beside_the_others_alone(tmp_path):
+    root = kaggle(tmp_path, test_post_competition_csv=None, test_csv="fname,labels,usage\nt.wav,Meow,Public\n")
+    assert read_dataset(root).by_role("test")[0].usage == "Public"
+    put(root, {"test.csv": "fname,note\nt.wav,heard\n"})
+    assert not read_dataset(root).by_role("test")
+    alone = put(tmp_path / "alone", {"test.csv": "fname,labels\na.wav,Bark\n", "a.wav": ""})
+    assert read_dataset(alone).by_role("curated")[0].path == alone / "a.wav"
+
+
+KNOWN_BAD = ("1d44b0bd", "6a1f682a", "7752cc8a", "77b925c2", "c7db12aa", "f76181c4")
+
+
+def test_clips_that_the_authors_name_as_wrong(tmp_path):
+    table = "fname,labels\na.wav,Bark\n1d44b0bd.wav,Bark\n77b925c2.wav,Meow\n"
+    noisy = "fname,labels\na.wav,Meow\n6a1f682a.wav,Meow\n"
+    root = kaggle(tmp_path, train_curated_csv=table, train_noisy_csv=noisy)
+    put(root, {"train_curated/1d44b0bd.wav": "", "train_curated/77b925c2.flac": "", "train_noisy/6a1f682a.wav": ""})
+    dataset = read_dataset(root)
+    assert [(bad.fname, bad.role) for bad in dataset.known_bad] == [
+        ("1d44b0bd.wav", "curated"),
+        ("77b925c2.wav", "curated"),
+    ]
+    assert "holds no signal" in dataset.known_bad[0].what and "README" in dataset.known_bad[0].what
+    assert "label is that of another file" in dataset.known_bad[1].what
+    assert {clip.fname for clip in dataset.by_role("curated")} == {"a.wav", "1d44b0bd.wav", "77b925c2.wav"}
+    left = dataset.without_known_bad()
+    assert [clip.fname for clip in left.by_role("curated")] == ["a.wav"]
+    assert left.left_out == dataset.known_bad
+    assert (left.known_bad, left.problems) == ((), ())
+    assert len(left.by_role("noisy")) == 2
+
+
+# --- FSDKaggle2018 ---
+
+
+def test_fsdkaggle2018_as_zenodo_unpacks_it(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "FSDKaggle2018.meta/train_post_competition.csv": (
+                "fname,label,manually_verified,freesound_id,license\n"
+                "00044347.wav,Hi-hat,0,28739,Attribution\n001ca53d.wav,Saxophone,1,358827,CC0\n"
+            ),
+            "FSDKaggle2018.meta/test_post_competition_scoring_clips.csv": (
+                "fname,label,usage,freesound_id,license\n00326aa9.wav,Oboe,Private,355125,Attribution\n"
+            ),
+            "FSDKaggle2018.audio_train/00044347.wav": "",
+            "FSDKaggle2018.audio_train/001ca53d.wav": "",
+            "FSDKaggle2018.audio_test/00326aa9.wav": "",
+        },
+    )
+    dataset = read_dataset(root)
+    train, test = (root / f"FSDKaggle2018.audio_{name}" for name in ("train", "test"))
+    assert dataset.clips == (
+        Clip("00044347.wav", ("Hi-hat",), train / "00044347.wav", "noisy"),
+        Clip("001ca53d.wav", ("Saxophone",), train / "001ca53d.wav", "curated"),
+        Clip("00326aa9.wav", ("Oboe",), test / "00326aa9.wav", "test", "Private"),
+    )
+    assert dataset.vocabulary.names == ("Hi-hat", "Oboe", "Saxophone")
+
+
+def test_fsdkaggle2018_as_kaggle_gave_it(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "train.csv": "fname,label,manually_verified\n00044347.wav,Hi-hat,0\n001ca53d.wav,Saxophone,1\n",
+            "sample_submission.csv": "fname,label\n00063640.wav,Laughter Hi-Hat Flute\n",
+            "audio_train/00044347.wav": "",
+            "audio_train/001ca53d.wav": "",
+            "audio_test/00063640.wav": "",
+        },
+    )
+    dataset = read_dataset(root)
+    assert Counter(clip.role for clip in dataset.clips) == {"noisy": 1, "curated": 1}
+    assert dataset.vocabulary.names == ("Hi-hat", "Saxophone")
+
+
+# --- FSDnoisy18k ---
+
+
+def test_fsdnoisy18k(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "FSDnoisy18k.meta/train.csv": (
+                "fname,label,aso_id,manually_verified,noisy_small\n"
+                "77.wav,Rain,/m/06mb1,1,0\n5.wav,Fire,/m/02_41,0,1\n9.wav,Rain,/m/06mb1,0,0\n"
+            ),
+            "FSDnoisy18k.meta/test.csv": "fname,label,aso_id\n3.wav,Wind,/m/03m9d0z\n",
+            **{f"FSDnoisy18k.audio_train/{name}.wav": "" for name in (5, 9, 77)},
+            "FSDnoisy18k.audio_test/3.wav": "",
+        },
+    )
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.role, clip.labels) for clip in dataset.clips] == [
+        ("77.wav", "curated", ("Rain",)),
+        ("5.wav", "noisy", ("Fire",)),
+        ("9.wav", "noisy", ("Rain",)),
+        ("3.wav", "test", ("Wind",)),
+    ]
+    assert dataset.clips[-1].path == root / "FSDnoisy18k.audio_test" / "3.wav"
+
+
+def test_a_flag_that_is_neither_0_nor_1(tmp_path):
+    table = "fname,label,aso_id,manually_verified,noisy_small\n77.wav,Rain,/m/06mb1,maybe,0\n"
+    complaint = r"train\.csv line 2, manually_verified: unknown manually_verified 'maybe': use one of 1, 0"
+    with pytest.raises(TableError, match=complaint):
+        read_dataset(put(tmp_path, {"FSDnoisy18k.meta/train.csv": table}))
+
+
+# --- FSD50K ---
+
+
+def test_fsd50k(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "FSD50K.ground_truth/dev.csv": (
+                'fname,labels,mids,split\n64760,"Electric_guitar,Music","/m/02sgy,/m/04rlf",train\n'
+                "16399,Music,/m/04rlf,val\n"
+            ),
+            "FSD50K.ground_truth/eval.csv": "fname,labels,mids\n37199,Music,/m/04rlf\n",
+            "FSD50K.ground_truth/vocabulary.csv": "0,Electric_guitar,/m/02sgy\n1,Music,/m/04rlf\n2,Rain,/m/06mb1\n",
+            "FSD50K.dev_audio/64760.wav": "",
+            "FSD50K.dev_audio/16399.wav": "",
+            "FSD50K.eval_audio/37199.wav": "",
+        },
+    )
+    dataset = read_dataset(root)
+    assert dataset.clips == (
+        Clip("64760", ("Electric_guitar", "Music"), root / "FSD50K.dev_audio" / "64760.wav", "curated"),
+        Clip("16399", ("Music",), root / "FSD50K.dev_audio" / "16399.wav", "curated"),
+        Clip("37199", ("Music",), root / "FSD50K.eval_audio" / "37199.wav", "test"),
+    )
+    assert dataset.vocabulary.names == ("Electric_guitar", "Music", "Rain")
+
+
+# --- ESC-50 and UrbanSound8K ---
+
+
+def esc50(root, fold="5"):
+    table = (
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-100032-A-0.wav,1,0,dog,True,100032,A\n"
+        f"5-9032-A-0.wav,{fold},14,chirping_birds,False,9032,A\n"
+    )
+    return put(root, {"meta/esc50.csv": table, "audio/1-100032-A-0.wav": "", "audio/5-9032-A-0.wav": ""})
+
+
+def test_esc50(tmp_path):
+    dataset = read_dataset(esc50(tmp_path))
+    assert dataset.clips == (
+        Clip("1-100032-A-0.wav", ("dog",), tmp_path / "audio" / "1-100032-A-0.wav", "curated"),
+        Clip("5-9032-A-0.wav", ("chirping_birds",), tmp_path / "audio" / "5-9032-A-0.wav", "test"),
+    )
+    with pytest.raises(TableError, match=r"esc50\.csv line 3, fold: unknown fold '6': use one of 1, 2, 3, 4, 5"):
+        read_dataset(esc50(tmp_path, fold="6"))
+
+
+def test_problems_name_the_tables_own_columns(tmp_path):
+    esc50(tmp_path)
+    (tmp_path / "audio" / "5-9032-A-0.wav").unlink()
+    assert "esc50.csv line 3, filename: no sound file 5-9032-A-0.wav" in only_problem(read_dataset(tmp_path)).what
+
+
+def test_urbansound8k(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "metadata/UrbanSound8K.csv": (
+                "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+                "100032-3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark\n"
+                "100648-1-0-0.wav,100648,4.823402,5.471927,2,10,1,car_horn\n"
+            ),
+            "audio/fold5/100032-3-0-0.wav": "",
+            "audio/fold10/100648-1-0-0.wav": "",
+        },
+    )
+    assert read_dataset(root).clips == (
+        Clip("100032-3-0-0.wav", ("dog_bark",), root / "audio" / "fold5" / "100032-3-0-0.wav", "curated"),
+        Clip("100648-1-0-0.wav", ("car_horn",), root / "audio" / "fold10" / "100648-1-0-0.wav", "test"),
+    )
+
+
+def test_a_known_layout_without_rows_is_still_that_layout(tmp_path):
+    put(tmp_path, {"meta/esc50.csv": "filename,fold,target,category\n", "Bark/a.wav": ""})
+    with pytest.raises(TableError, match="no row of its tables has a label"):
+        read_dataset(tmp_path)
+
+
+# --- a folder for each class ---
+
+
+def test_folders_of_classes(tmp_path):
+    files = (
+        "Bark/a.wav",
+        "Bark/b.flac",
+        "Bark,Meow/a.wav",
+        "Meow/notes.txt",
+        "Meow/.hidden.wav",
+        ".git/c.wav",
+        "Purr/",
+    )
+    put(tmp_path, {name: "" for name in files if not name.endswith("/")})
+    (tmp_path / "Purr").mkdir()
+    dataset = read_dataset(tmp_path)
+    assert dataset.clips == (
+        Clip("Bark/a.wav", ("Bark",), tmp_path / "Bark" / "a.wav", "curated"),
+        Clip("Bark/b.flac", ("Bark",), tmp_path / "Bark" / "b.flac", "curated"),
+        Clip("Bark,Meow/a.wav", ("Bark", "Meow"), tmp_path / "Bark,Meow" / "a.wav", "curated"),
+    )
+    assert dataset.vocabulary == TWO
+
+
+def test_folders_of_roles_and_classes(tmp_path):
+    put(tmp_path, {f"{place}.wav": "" for place in ("Train/Bark/a", "noisy/Meow/a", "test/Bark/a", "docs/Meow/b")})
+    assert [(clip.fname, clip.role) for clip in read_dataset(tmp_path).clips] == [
+        ("Train/Bark/a.wav", "curated"),
+        ("noisy/Meow/a.wav", "noisy"),
+        ("test/Bark/a.wav", "test"),
+    ]
+
+
+def test_a_class_may_be_called_test(tmp_path):
+    put(tmp_path, {"test/a.wav": "", "Bark/a.wav": ""})
+    assert read_dataset(tmp_path).vocabulary.names == ("Bark", "test")
+
+
+def test_a_clip_list_goes_before_folders_and_these_before_any_other_table(tmp_path):
+    root = put(tmp_path, {"Bark/a.wav": "", "notes.csv": "who,what\nme,this\n"})
+    assert read_dataset(root).clips[0].labels == ("Bark",)
+    put(root, {"clips.csv": "fname,labels\nBark/a.wav,Meow\n"})
+    assert read_dataset(root).clips[0].labels == ("Meow",)
+
+
+# --- one CSV ---
+
+
+def test_csv_with_splits(tmp_path):
+    table = (
+        "split,fname,ignored,labels\n"
+        "train,a.wav,1, Bark ; Meow;Bark \n"
+        "Noisy,sub/b.wav,2,Meow\n"
+        'test,c.wav,3,"Meow, Bark"\n'
+        ",d.wav,4,Bark\n"
+    )
+    root = put(tmp_path, {"clips.csv": table, "a.wav": "", "sub/b.wav": "", "c.wav": "", "d.wav": ""})
+    dataset = read_dataset(root / "clips.csv")
+    assert [clip.role for clip in dataset.clips] == ["curated", "noisy", "test", "curated"]
+    assert [clip.labels for clip in dataset.clips] == [("Bark", "Meow"), ("Meow",), ("Meow", "Bark"), ("Bark",)]
+    assert dataset.clips[1].path == root / "sub" / "b.wav"
+    assert dataset.vocabulary == TWO
+    assert read_dataset(str(root)) == dataset
+
+
+def test_csv_with_absolute_names_elsewhere(tmp_path):
+    put(tmp_path, {"sounds/a.wav": ""})
+    put(tmp_path, {"lists/clips.csv": f"fname,labels\n{tmp_path / 'sounds' / 'a.wav'},Bark\n"})
+    (clip,) = read_dataset(tmp_path / "lists").clips
+    assert clip.path == tmp_path / "sounds" / "a.wav"
+
+
+def test_vocabulary_beside_a_csv_and_other_tables_around_it(tmp_path):
+    files = {"clips.csv": "fname,labels\na.wav,Bark\n", "a.wav": "", "vocabulary.csv": "0,Meow\n1,Bark\n"}
+    dataset = read_dataset(put(tmp_path, files | {"notes.csv": "who,what\n", "broken.csv": b"\xff\xfe"}))
+    assert dataset.vocabulary.names == ("Meow", "Bark")
+
+
+def test_relative_path_yields_absolute_clips(tmp_path, monkeypatch):
+    put(tmp_path, {"d/clips.csv": "fname,labels\na.wav,Bark\n", "d/a.wav": ""})
+    monkeypatch.chdir(tmp_path)
+    assert read_dataset("d").clips[0].path == tmp_path / "d" / "a.wav"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_byte_order_mark_line_ends_blank_lines_and_padding(tmp_path, encoding, line_end):
+    lines = [" fname , labels", "", 'é.wav, " Bark , Meow ",,', ",", "b.wav,Meow", ""]
+    table = line_end.join(lines).encode(encoding)
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "é.wav": "", "b.wav": ""}))
+    assert [(clip.fname, clip.labels) for clip in dataset.clips] == [
+        ("é.wav", ("Bark", "Meow")),
+        ("b.wav", ("Meow",)),
+    ]
+    assert dataset.problems == ()
+
+
+# --- what is wrong about one clip ---
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("gone.wav,Bark", "line 3, fname: no sound file gone.wav in "),
+        ("b.wav,", "line 3, labels: no label"),
+        ("b.wav,;", "line 3, labels: no label"),
+        (",Bark", "line 3, fname: no file name"),
+        ("b.wav,Bark;Mow", "line 3, labels: unknown label 'Mow', the nearest known is 'Meow'"),
+        ("a.wav,Meow", "line 3, fname: a.wav was named before ("),
+        ("a.flac,Meow", "line 3, fname: a.flac was named before ("),
+        ("b.wav,Bark,Meow", "line 3: 3 cells under a header of 2"),
+        ("b.wav", "line 3: 1 cells under a header of 2"),
+    ],
+)
+def test_bad_row_is_a_problem_and_the_rest_go_on(tmp_path, row, what):
+    table = f"fname,labels\na.wav,Bark\n{row}\nc.wav,Meow\n"
+    dataset = read_dataset(kaggle(tmp_path, train_curated_csv=table))
+    assert [clip.fname for clip in dataset.by_role("curated")] == ["a.wav"]
+    bad, missing = dataset.problems
+    assert bad.what.startswith(f"{tmp_path / 'train_curated.csv'} {what}")
+    assert "\n" not in bad.what
+    assert (bad.fname, bad.role) == (row.split(",")[0], "curated")
+    assert missing.fname == "c.wav"
+    assert missing.path == tmp_path / "train_curated" / "c.wav"
+
+
+def test_line_numbers_are_those_of_the_file(tmp_path):
+    table = 'fname,labels,note\na.wav,Bark,"two\nlines"\n\nx.wav,Bark,"three\n\nlines"\n'
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert f"{tmp_path / 'clips.csv'} line 5, fname" in only_problem(dataset).what
+
+
+def test_same_file_in_two_roles_is_no_problem_and_a_second_try_counts(tmp_path):
+    table = "fname,labels,split\na.wav,Bark,curated\na.wav,Bark,test\nb.wav,,test\nb.wav,Bark,test\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    assert [(clip.fname, clip.role) for clip in dataset.clips] == [
+        ("a.wav", "curated"),
+        ("a.wav", "test"),
+        ("b.wav", "test"),
+    ]
+    assert "line 4, labels" in only_problem(dataset).what
+
+
+def test_slipped_cells_give_neither_role_nor_class(tmp_path):
+    table = "fname,labels,split\na.wav,Bark,noisy\nb.wav,Oops,Meow,test\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    assert dataset.vocabulary.names == ("Bark",)
+    assert only_problem(dataset).role == ""
+
+
+# --- what is wrong about a whole table ---
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("name,labels\na.wav,Bark\n", r"clips\.csv line 1: no column 'fname' among 'name, labels'"),
+        ("fname;labels\na.wav;Bark\n", r"no column 'fname' among 'fname;labels'"),
+        ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels'"),
+        ("", r"clips\.csv: empty"),
+        ("fname,labels\n", r"no row of its tables has a label"),
+        ("fname,labels\na.wav,\n", r"no row of its tables has a label"),
+        ("fname,labels\ngone.wav,Bark\n", r"no usable clip: the first of 1 problems: .*clips\.csv line 2, fname"),
+        (
+            "fname,labels,split\na.wav,Bark,dev\n",
+            r"clips\.csv line 2, split: unknown split 'dev': use one of curated, noisy, test, train",
+        ),
+        ('fname,labels\na.wav,"Bark\n', r"clips\.csv line 2: not a CSV"),
+        (b"fname,labels\na.wav,B\xe9\n", r"clips\.csv line 2: not UTF-8"),
+        ("fname,labels\n".encode("utf-16"), r"clips\.csv line 1: not UTF-8"),
+        (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV"),
+    ],
+)
+def test_table_that_cannot_be_used(tmp_path, table, complaint):
+    with pytest.raises(TableError, match=complaint) as caught:
+        read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert "\n" not in str(caught.value)
+
+
+def test_header_alone_under_a_stated_vocabulary(tmp_path):
+    with pytest.raises(TableError, match="no usable clip: its tables are empty"):
+        read_dataset(put(tmp_path, {"clips.csv": "fname,labels\n", "vocabulary.csv": "0,Bark\n"}))
+
+
+def test_no_dataset_there(tmp_path):
+    with pytest.raises(TableError, match="no such file or folder"):
+        read_dataset(tmp_path / "nowhere")
+    with pytest.raises(TableError, match="no dataset found: it needs the tables of a known one"):
+        read_dataset(tmp_path)
+    lists = {"one.csv": "fname,labels\n", "two.csv": "fname,labels\n"}
+    with pytest.raises(TableError, match=r"more than one clip list \(one\.csv, two\.csv\)"):
+        read_dataset(put(tmp_path, lists))
+
+
+# --- real metadata ---
+
+
+def test_esc_noisy_is_read_whole():
+    dataset = read_dataset(shared("esc-noisy"))
+    counts = {role: len(dataset.by_role(role)) for role in ("curated", "noisy", "test")}
+    assert counts == {"curated": 395, "noisy": 1822, "test": 400}
+    assert len(dataset.vocabulary) == 50
+    assert dataset.problems == ()
+    assert all(clip.path.is_file() for clip in dataset.clips)
+
+
+def test_genuine_tables_of_fsdkaggle2019(tmp_path):
+    root = tmp_path / "FSDKaggle2019"
+    for source in (shared("fsdkaggle2019") / "meta").glob("*.csv"):
+        put(root, {f"FSDKaggle2019.meta/{source.name}": source.read_bytes()})
+    put(root, {"FSDKaggle2019.audio_test/43023d54.flac": "", "FSDKaggle2019.audio_test/44044585.wav": ""})
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.labels) for clip in sorted(dataset.clips, key=lambda clip: clip.fname)] == [
+        ("43023d54.wav", ("Stream",)),
+        ("44044585.wav", ("Applause", "Crowd", "Cheering")),
+    ]
+    assert len(dataset.problems) == 4970 + 19815 + 4481 - 2
+    assert all("fname: no sound file" in problem.what for problem in dataset.problems)
+    assert len(dataset.vocabulary) == 80
+
+
+def test_known_bad_clips_are_in_the_genuine_tables(tmp_path):
+    meta = shared("fsdkaggle2019") / "meta"
+    named = [line.split(",")[0] for line in (meta / "train_curated.csv").read_text().splitlines()[1:]]
+    put(tmp_path, {"train_curated.csv": (meta / "train_curated.csv").read_bytes()})
+    put(tmp_path, {f"train_curated/{fname}": "" for fname in named})
+    dataset = read_dataset(tmp_path)
+    assert sorted(bad.fname for bad in dataset.known_bad) == [f"{name}.wav" for name in KNOWN_BAD]
+    assert len(dataset.without_known_bad().clips) == 4970 - 6
