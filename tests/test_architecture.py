@@ -171,7 +171,7 @@ def test_help_imports_no_numerical_package() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_door_prints(module: str) -> None:
-    if module == "cli":
+    if module.partition(".")[0] == "cli":
         return
     calls = [ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
     assert not {"print", "sys.stdout.write", "sys.stderr.write", "Console"} & set(calls)

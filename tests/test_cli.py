@@ -17,6 +17,7 @@ from rich.cells import cell_len
 
 from conftest import CLASSES, tiny_sounds, write_tables
 from earwitness import cli, layouts, recipe
+from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
 from earwitness.labels import Vocabulary
 from earwitness.tables import read_rows, read_scores
@@ -239,7 +240,7 @@ def test_evaluate_lists_what_could_not_be_scored(
 def test_names_of_classes_are_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     long = "A_class_whose_name_is_longer_than_any_terminal_is_wide_and_then_some_more_and_more"
     names = ("Accelerating_and_revving_and_vroom", long, "[red]Traffic_noise[/red]", "Nobody")
-    cli._print_evaluation(evaluate_scores(np.eye(4)[:3], np.eye(4)[:3], Vocabulary(names)))
+    cli.evaluate.print_evaluation(evaluate_scores(np.eye(4)[:3], np.eye(4)[:3], Vocabulary(names)))
     out = capsys.readouterr().out
     for line in out.splitlines():
         assert cell_len(line) <= 80
@@ -334,7 +335,7 @@ NONSENSE = {
     "no dataset": (("prepare", "--out", "s"), "Missing argument 'DATASET'; see `earwitness prepare --help`"),
     "no out": (("prepare", "DATASET"), "Missing option '--out'; see `earwitness prepare --help`"),
     "missing dataset": (("prepare", "no/such", "--out", "s"), "no/such: no such file or folder: give a"),
-    "dataset of another kind": (("prepare", "MODEL", "--out", "s"), "no dataset found: it needs the tables of a known one"),
+    "dataset of another kind": (("prepare", "MODEL", "--out", "s"), "no dataset found: it needs the tables of"),
     "store in a dataset": (("prepare", "DATASET", "--out", "DATASET"), "not a store, and not empty"),
     "store in a file": (("prepare", "DATASET", "--out", "FILE"), "FILE: "),
     "store below a file": (("prepare", "DATASET", "--out", "FILE/s"), "FILE"),
@@ -414,7 +415,7 @@ def test_labels_that_the_model_does_not_know(
 
 def test_traceback_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["earwitness", "--traceback", "prepare", "no/such", "--out", str(tmp_path / "s")])
-    with pytest.raises(cli.EarwitnessError):
+    with pytest.raises(EarwitnessError):
         cli.main()
 
 
@@ -647,7 +648,7 @@ def test_estimate_refuses_a_disk_that_is_too_small(
     ("seconds", "text"), [(3, "3 s"), (125, "2 min 5 s"), (9_000, "2 h 30 min"), (200_000, "2 days 7 h")]
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert cli._duration(seconds) == text
+    assert cli.screen.duration(seconds) == text
 
 
 def test_sounds_writes_the_sound_set(tmp_path: Path, earwitness: Earwitness) -> None:

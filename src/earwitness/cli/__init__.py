@@ -1,0 +1,111 @@
+"""The command line: one verb a file, and the only place that prints.
+
+Heavy modules are imported inside the verbs, so that `--help` answers at once.
+"""
+
+import errno
+import os
+import sys
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+
+from .. import __version__
+from ..errors import EarwitnessError
+from . import demo, ensemble, estimate, evaluate, prepare, tag, train
+from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
+
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
+
+app = typer.Typer(
+    help="Train an audio tagger from labels you can't trust, find out which to trust, and tag sound with it.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 all done, 1 done but for the files listed, 2 refused. --traceback shows where one arose.",
+)
+
+# Typer brings a click of its own, or uses the installed one, by its version: this is the class of either.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+
+def main() -> None:
+    """Runs the command line; an error of the user's input ends it with one line and exit status 2."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    show_traceback = len(arguments) < len(sys.argv) - 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name that the terminal's encoding lacks is shown with escapes.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with typer.main.get_command(app).make_context("earwitness", arguments or ["--help"]) as context:
+            context.command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output, `head` perhaps, has enough. Python itself flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except KeyboardInterrupt:
+        complain("earwitness: stopped; what was done is kept, the same command goes on (train: with --resume)")
+        sys.exit(INTERRUPTED)
+    except (EarwitnessError, OSError, _UsageError) as error:
+        if show_traceback:
+            raise
+        complain(f"earwitness: {_in_one_line(error)}")
+        sys.exit(REFUSED)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, _UsageError):
+        verb = error.ctx.command_path if error.ctx else "earwitness"
+        return f"{error.format_message().rstrip('.')}; see `{verb} --help`"
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename is not None else ""
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{place}{error.strerror or error}" + (f"; {advice}" if advice else "")
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room, and give the same command again",
+    errno.EDQUOT: "make room, and give the same command again",
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.EPERM: "choose another place, or change its permissions",
+    errno.EROFS: "choose another place",
+    errno.EEXIST: "choose another name",
+    errno.EISDIR: "choose another name",
+    errno.ENOTDIR: "choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.print(f"earwitness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+for _verb in (
+    prepare.prepare,
+    train.train,
+    evaluate.evaluate,
+    tag.tag,
+    ensemble.ensemble,
+    estimate.estimate,
+    demo.sounds,
+    demo.demo,
+):
+    app.command()(_verb)

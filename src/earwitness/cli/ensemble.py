@@ -1,0 +1,49 @@
+"""The verb `ensemble`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import HopOption, ThreadsOption, require_room_for, use_threads
+from .screen import say
+from .tag import tag_to_csv
+
+
+def ensemble(
+    members: Annotated[list[Path], typer.Argument(metavar="MEMBER", help="CSVs of scores, or models' folders")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="where the averaged scores go")],
+    how: Annotated[str, typer.Option(metavar="arithmetic|geometric|rank", help="which mean")] = "arithmetic",
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W,..", help="a weight for each member; default: equal ones")
+    ] = None,
+    sounds: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="a sound file or a folder of them for models to tag; repeatable"),
+    ] = None,
+    hop_frames: HopOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Average several systems into one CSV. Score tables as they are, or models in one pass over the sound."""
+    require_room_for(out)
+    models = [member for member in members if not member.is_file()]
+    if models and len(models) < len(members):
+        raise typer.BadParameter(f"{models[0]}: no CSV; give CSVs alone or models alone", param_hint="MEMBER")
+    if bool(models) != bool(sounds):
+        raise typer.BadParameter("needed by models, of no use to CSVs", param_hint="--sounds")
+    if hop_frames and not models:
+        raise typer.BadParameter("it is for models; a CSV's scores are there already", param_hint="--hop-frames")
+    if models:
+        use_threads(threads)
+    from .. import ensemble as systems
+    from .. import scoresheet, tables
+    from ..labels import Vocabulary
+
+    mean = systems.mean_of(len(members), how, weights)
+    if sounds:
+        tagger = systems.EnsembleTagger.load(models, mean=mean, hop_frames=hop_frames)
+        tag_to_csv(tagger, scoresheet.sound_files(sounds), out)
+        return
+    result = systems.average_tables([systems.read_table(member) for member in members], mean)
+    tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))
+    say(f"{out}: {len(members)} tables, {len(result.fnames)} files, {len(result.classes)} classes")

@@ -1,0 +1,49 @@
+"""The verb `estimate`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import CpuOption, JsonOption, ThreadsOption, nearest_folder, require_room_for, use_threads, write_json
+from .screen import bar, duration, say, size
+
+
+def estimate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where stores and runs shall lie")],
+    system: Annotated[
+        list[str],
+        typer.Option(metavar="RECIPE[+RECIPE]", help="the recipes of a system, later ones on top; repeatable"),
+    ],
+    json_file: JsonOption = None,
+    threads: ThreadsOption = None,
+    cpu: CpuOption = False,
+) -> None:
+    """Say how long systems take to train, and how much disk. Refused where the disk is too small."""
+    require_room_for(json_file)
+    from .. import layouts
+    from .. import recipe as recipes
+
+    names = dict.fromkeys(system)
+    settings = {name: recipes.load(name.split("+")) for name in names}
+    found = layouts.read_dataset(dataset)
+    use_threads(threads)
+    import torch
+
+    from .. import estimate as costs
+
+    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    with bar("timing a step", total=len(system)) as advance:
+        result = costs.estimate(
+            found, [costs.System(name, settings[name]) for name in system], device=device, on_system=advance
+        )
+    free = shutil.disk_usage(nearest_folder(out)).free
+    for cost in result.systems:
+        lasts = duration(cost.training_seconds + cost.tagging_seconds)
+        say(f"{cost.name}: {cost.steps} steps, {lasts}, {size(cost.run_bytes)}")
+    say(f"log-mels of {result.stores} kinds: {size(result.store_bytes)}")
+    say(f"in all {duration(result.seconds)} on {device}, {size(result.bytes)}; {size(free)} are free")
+    costs.refuse_too_little_room(result.bytes, out, free)
+    write_json(json_file, result.as_json() | {"free_bytes": free, "device": str(device)})

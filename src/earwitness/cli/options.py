@@ -1,0 +1,89 @@
+"""Options that several verbs share, and what they do."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
+
+
+RecipeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="a recipe by name, or a TOML file; repeatable, later ones on top; default: the report",
+    ),
+]
+
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="change one setting; repeatable"),
+]
+
+
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures there as JSON")]
+
+
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="processor threads; default: one for each core")
+]
+
+
+CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
+
+
+HopOption = Annotated[
+    int | None,
+    typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
+]
+
+
+def require_room_for(*outputs: Path | None) -> None:
+    """Raises OSError now, and not after hours of work, where a file could not be written in the end."""
+    for path in outputs:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        nearest = nearest_folder(path.absolute().parent)
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+        if not os.access(nearest, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+
+
+def nearest_folder(path: Path) -> Path:
+    """Returns what there is of a path: itself, or the nearest above it that exists."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+
+
+def write_json(path: Path | None, content: dict[str, Any]) -> None:
+    if path:
+        from .. import files
+
+        files.atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def use_threads(threads: int | None) -> None:
+    # Threads that wait for each other asleep: awake, where other programs keep the cores busy, they took 5 times as
+    # long. It is read once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    if threads or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads or cores())
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def decoding_processes() -> int:
+    # Two even on one core: a decoder that crashes then ends a process of its own, and the file is named.
+    return max(2, cores())

@@ -1,0 +1,83 @@
+"""The verb `prepare`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import JsonOption, RecipeOption, SetOption, decoding_processes, require_room_for, write_json
+from .screen import bar, end_with_problems, list_some, say
+
+if TYPE_CHECKING:
+    from ..dataset import Dataset
+
+
+def prepare(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV with fname,labels[,split]")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="STORE", help="the store's folder; made, brought up to date, or gone on with"),
+    ],
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="decoding processes; default: one for each core")
+    ] = None,
+    corrections: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help='JSON of fname: labels, or "remove"; repeatable, later files win'),
+    ] = None,
+    leave_out_known_bad: Annotated[
+        bool, typer.Option("--leave-out-known-bad", help="leave out clips that the dataset's authors name as wrong")
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Decode a dataset's clips into a store of log-mels. Stopped anywhere, it goes on when run again."""
+    require_room_for(json_file)
+    from .. import corpus, layouts
+    from .. import recipe as recipes
+
+    features = recipes.load(recipe, settings or []).features
+    found, changes = _as_wished(layouts.read_dataset(dataset), corrections or [], leave_out_known_bad)
+    started = time.perf_counter()
+    with bar("decoding") as advance:
+        report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)
+    seconds = time.perf_counter() - started
+    counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
+    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
+    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
+    if not report.clips["noisy"]:
+        say("no noisy clips: log-mels will be normalised by the curated set")
+    list_some("silent throughout, kept whole", report.silent)
+    write_json(
+        json_file,
+        {
+            "clips": report.clips, "decoded": report.decoded, "kept": report.kept, "seconds": seconds,
+            "left_out": len(report.problems), "silent": len(report.silent), **changes,
+        },
+    )  # fmt: skip
+    end_with_problems(report.problems, "clips left out", listed_in=out / "bad_files.csv")
+
+
+def _as_wished(
+    found: "Dataset", corrections: list[Path], leave_out_known_bad: bool
+) -> "tuple[Dataset, dict[str, int]]":
+    """Returns a dataset as the user wants it, and the figures of what that changed; says so on the way."""
+    from ..corrections import correct
+
+    corrected = correct(found, corrections)
+    if corrections:
+        say(f"corrections: {corrected.relabelled} clips have other labels, {corrected.removed} are left out")
+        list_some("corrections for names that no clip of the dataset has", corrected.unknown)
+    found = corrected.dataset
+    known_bad = len(found.known_bad)
+    if known_bad and leave_out_known_bad:
+        found = found.without_known_bad()
+        say(f"{known_bad} clips that the dataset's authors name as wrong are left out")
+    elif known_bad:
+        say(f"{known_bad} clips are named as wrong by the dataset's authors; --leave-out-known-bad leaves them out")
+    figures = {"known_bad": known_bad, "relabelled": corrected.relabelled, "removed": corrected.removed}
+    return found, figures | {"unknown_fnames": len(corrected.unknown)}

@@ -1,0 +1,72 @@
+"""The verb `tag`, and tagging into a CSV."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import HopOption, ModelArgument, ThreadsOption, require_room_for, use_threads
+from .screen import bar, end_with_problems, say
+
+if TYPE_CHECKING:
+    from ..scoresheet import Named
+    from ..tagging import Tagged, Tagger, TagsFiles
+
+
+def tag(
+    model: ModelArgument,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="sound files, and folders of them")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a CSV with a column a class; default: tags on screen")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="tags to print for each file")] = 3,
+    hop_frames: HopOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Tag sound files. One that can't be read is listed at the end. Stopped, --out goes on when run again."""
+    require_room_for(out)
+    use_threads(threads)
+    from .. import scoresheet
+    from ..tagging import Tagged
+
+    tagger = tagger_of(model, hop_frames)
+    sounds = scoresheet.sound_files(paths)
+    if out:
+        tag_to_csv(tagger, sounds, out)
+        return
+    bad: list[Tagged] = []
+    for sound, tagged in zip(sounds, tagger.tag_many(sound.path for sound in sounds), strict=True):
+        if tagged.scores is None:
+            bad.append(tagged)
+        else:
+            _print_tags(sound.name, tagged.scores, tagger.vocabulary.names, top)
+    end_with_untagged(bad)
+
+
+def tagger_of(model: Path, hop_frames: int | None) -> "Tagger":
+    from ..tagging import Tagger
+
+    tagger = Tagger.load(model)
+    return tagger.with_hop(hop_frames) if hop_frames else tagger
+
+
+def tag_to_csv(tagger: "TagsFiles", sounds: "list[Named]", out: Path) -> None:
+    """Writes the scores of sound files to a CSV, and says so; ends with status 1 if some could not be tagged."""
+    from .. import scoresheet
+
+    with bar("tagging", total=len(sounds)) as advance:
+        bad = scoresheet.tag_to_csv(tagger, sounds, out, on_file=lambda _: advance())
+    say(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
+    end_with_untagged(bad)
+
+
+def end_with_untagged(bad: "list[Tagged]") -> None:
+    from ..dataset import Problem
+
+    problems = [Problem(one.path.name, "", one.path, str(one.error)) for one in bad]
+    end_with_problems(problems, "files that could not be tagged")
+
+
+def _print_tags(name: str, scores: Any, names: tuple[str, ...], top: int) -> None:
+    best = (-scores).argsort(kind="stable")[:top]
+    say(f"{name}: " + ", ".join(f"{names[index]} {scores[index]:.3f}" for index in best))

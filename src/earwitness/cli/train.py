@@ -1,0 +1,125 @@
+"""The verb `train`, and how a run is shown."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from .options import CpuOption, RecipeOption, SetOption, ThreadsOption, use_threads
+from .screen import duration, output, say
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+    from ..training import StepMetrics
+
+
+def train(
+    store: Annotated[Path | None, typer.Argument(metavar="STORE", help="a store that `prepare` made")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="the run's folder")] = None,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    fold: Annotated[
+        str,
+        typer.Option(
+            metavar="0..4|all",
+            help="fifth of the curated clips held out to measure; all: learn from every clip",
+        ),
+    ] = "0",
+    start_from: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="another run, or a model, whose weights are the first ones of this run"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
+    show_recipe: Annotated[
+        bool,
+        typer.Option("--show-recipe", help="print every setting with symbol, unit and meaning; train nothing"),
+    ] = False,
+    threads: ThreadsOption = None,
+    cpu: CpuOption = False,
+) -> None:
+    """Train a tagger: stage 1 on the noisy clips, stage 2 on both. Stopped anywhere, --resume goes on."""
+    from .. import recipe as recipes
+
+    chosen = _recipe_of_run(out, recipe, settings) if resume else recipes.load(recipe, settings or [])
+    if show_recipe:
+        output.print(recipes.dump(chosen, explain=True), end="")
+        return
+    if store is None or out is None:
+        raise typer.BadParameter("train needs a STORE and --out RUN (or --show-recipe)")
+    if fold not in {"all", *(str(number) for number in range(5))}:
+        raise typer.BadParameter(f"{fold}: give 0, 1, 2, 3, 4 or all", param_hint="--fold")
+    from .. import corpus
+
+    opened = corpus.Store(store)
+    use_threads(threads)
+    from .. import training
+
+    started = time.perf_counter()
+    with TrainingBar() as watcher:
+        model = training.train(
+            opened, out, chosen,
+            observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu, start_from=start_from,
+        )  # fmt: skip
+    say(f"{model}: written after {duration(time.perf_counter() - started)}")
+
+
+class TrainingBar:
+    """Shows a run: a bar with loss, rate, pseudo-labels and time left on a terminal; plain lines elsewhere."""
+
+    _PLAIN_EVERY_STEPS = 100
+
+    def __init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("stage {task.fields[stage]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(compact=True),
+            console=output,
+            disable=not output.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._lwlrap = ""
+        self._total = 0
+
+    def __enter__(self) -> "TrainingBar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def begun(self, *, done: int, total: int) -> None:
+        self._total = total
+        self._task = self.bar.add_task("", total=total, completed=done, stage="-", state="")
+        if done:
+            say(f"going on after {done} of {total} steps")
+
+    def note(self, text: str) -> None:
+        say(f"note: {text}")
+
+    def stepped(self, metrics: "StepMetrics") -> None:
+        assert self._task is not None
+        labels = metrics.pseudo_labels_per_patch
+        guessed = "" if labels is None else f" labels {labels:.2f}"
+        state = f"loss {metrics.loss:.3g} lr {metrics.learning_rate:.4f}{guessed}{self._lwlrap}"
+        self.bar.update(self._task, completed=metrics.step, stage=metrics.stage, state=state)
+        if not output.is_terminal and metrics.step % self._PLAIN_EVERY_STEPS == 0:
+            say(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {state}")
+
+    def evaluated(self, step: int, overall: float) -> None:
+        self._lwlrap = f" lwlrap {overall:.3f}"
+        if not output.is_terminal:
+            say(f"after {step} steps: lwlrap of the held-out fold {overall:.4f}")
+
+
+def _recipe_of_run(run: Path | None, sources: list[str] | None, settings: list[str] | None) -> "Recipe":
+    """Returns the recipe a run began with, unless another is asked for (which the run then refuses, by name)."""
+    from .. import recipe as recipes
+
+    began_with = run / "recipe.toml" if run else None
+    if not sources and not settings and began_with and began_with.is_file():
+        return recipes.load(began_with)
+    return recipes.load(sources, settings or [])
