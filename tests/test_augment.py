@@ -77,3 +77,54 @@ def test_a_draw_is_a_function_of_its_generator(seed: int, rows: int) -> None:
     once, again = (augment.spec_augment(np.random.default_rng(seed), patches, **settings) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert ((once == patches) | (once == 0)).all()
+
+
+def test_overlay_by_hand() -> None:
+    """Bands of deviation 10 dB: -20 dB and -20 dB at equal level are 10 log10(2) more; at 10 dB, 10 log10(1.1) more."""
+    std = np.full(2, 10.0, np.float32)
+    patches = np.array([[[-2.0, 0.0]], [[-2.0, -4.0]], [[-2.0, 1.0]]], np.float32)
+    overlay = augment.Overlay(np.array([0.0, 10.0, np.inf], np.float32), np.array([1, 0, 0]))
+    found = augment.overlay_patches(patches, overlay, std=std)
+    equal, tenth = np.log10(2.0), np.log10(1.1)
+    # Row 1 is 10 dB louder than row 0 beside it, whose second band is 40 dB above: -4 against 0 - 1.
+    np.testing.assert_allclose(found[0], [[-2 + equal, np.log10(1 + 1e-4)]], atol=1e-6)
+    np.testing.assert_allclose(found[1], [[-2 + tenth, -1 + np.log10(1 + 1e-3)]], atol=1e-6)
+    np.testing.assert_array_equal(found[2], patches[2])
+
+
+def test_overlay_is_the_sum_of_powers_at_the_drawn_level() -> None:
+    rng = np.random.default_rng(0)
+    decibels = rng.uniform(-80, 0, (6, 5, 4))
+    mean, std = rng.uniform(-60, -40, 4), rng.uniform(5, 20, 4)
+    overlay = augment.draw_overlay(rng, rows=6, chance=1.0, level_db=10.0)
+    found = augment.overlay_patches(((decibels - mean) / std).astype(np.float32), overlay, std=std.astype(np.float32))
+    level = overlay.level_db[:, None, None].astype(np.float64)
+    other = decibels[overlay.partner]
+    first, second = decibels + np.minimum(level, 0), other - np.maximum(level, 0)
+    shift = np.broadcast_to(mean, decibels.shape)
+    expected = 10 * np.log10(10 ** ((first - shift) / 10) + 10 ** ((second - shift) / 10))
+    np.testing.assert_allclose(found * std, expected, atol=1e-3)
+
+
+def test_overlaid_labels_are_those_of_both() -> None:
+    labels = np.array([[1.0, 0.0, 0.5], [0.0, 0.0, 0.5]], np.float32)
+    overlay = augment.Overlay(np.array([3.0, np.inf], np.float32), np.array([1, 0]))
+    np.testing.assert_allclose(augment.overlay_labels(labels, overlay), [[1.0, 0.0, 0.75], [0.0, 0.0, 0.5]])
+
+
+def test_overlays_are_as_frequent_and_as_loud_as_asked() -> None:
+    overlay = augment.draw_overlay(np.random.default_rng(0), rows=4000, chance=0.3, level_db=6.0)
+    level = overlay.level_db[np.isfinite(overlay.level_db)]
+    assert len(level) / 4000 == pytest.approx(0.3, abs=0.03)
+    assert np.abs(level).max() <= 6 and level.mean() == pytest.approx(0, abs=0.4)
+    assert sorted(overlay.partner) == list(range(4000))
+
+
+def test_gains_are_smooth_and_as_wide_as_asked() -> None:
+    gains = augment.draw_gains(np.random.default_rng(0), patches=2000, bands=128, deviation_db=4.0)
+    assert gains.shape == (2000, 128)
+    assert gains[:, 0].std() == pytest.approx(4.0, rel=0.1) and gains[:, -1].std() == pytest.approx(4.0, rel=0.1)
+    assert np.abs(np.diff(gains, axis=1)).max() < 1.0
+    std = np.linspace(2.0, 8.0, 128, dtype=np.float32)
+    moved = augment.apply_gains(np.zeros((2000, 3, 128), np.float32), gains, std=std)
+    np.testing.assert_allclose(moved[:, 2] * std, gains, rtol=1e-5)

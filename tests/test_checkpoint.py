@@ -39,16 +39,19 @@ def test_weights_are_drawn_from_the_seed_alone() -> None:
 
 def test_a_checkpoint_brings_back_weights_and_optimizer(tmp_path: Path) -> None:
     network, optimizer = trained()
-    labels = torch.rand(5, 3)
-    checkpoint.save_checkpoint(tmp_path, Place(2, 7), network, optimizer, labels)
+    labels, average = torch.rand(5, 3), checkpoint.new_network(SETTINGS, classes=3)
+    checkpoint.save_checkpoint(tmp_path, Place(2, 7), network, optimizer, clip_labels=labels, average=average)
     path = checkpoint.checkpoints(tmp_path)[-1]
     assert checkpoint.place_of(path) == Place(2, 7)
     assert torch.equal(checkpoint.clip_labels(path), labels)  # type: ignore[arg-type]
-    fresh = checkpoint.new_network(SETTINGS, classes=3)
+    fresh, fresh_average = (checkpoint.new_network(SETTINGS, classes=3) for _ in range(2))
     fresh_optimizer = torch.optim.NAdam(fresh.parameters())
-    checkpoint.restore(path, fresh, fresh_optimizer)
-    for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, fresh.state_dict()[name]), name
+    for parameter in fresh_average.parameters():
+        parameter.data.zero_()
+    checkpoint.restore(path, fresh, fresh_optimizer, fresh_average)
+    for saved, restored in ((network, fresh), (average, fresh_average)):
+        for name, tensor in saved.state_dict().items():
+            assert torch.equal(tensor, restored.state_dict()[name]), name
     ours, theirs = optimizer.state_dict()["state"], fresh_optimizer.state_dict()["state"]
     assert ours.keys() == theirs.keys() and ours
     for index in ours:

@@ -11,6 +11,7 @@ from earwitness.recipe import Augmentation, Stage
 
 CPU = torch.device("cpu")
 PLAIN = Augmentation(frequency_masks=0, time_masks=0, reversal=False, mixup_alpha=0)
+STD = np.ones(8, np.float32)
 STAGE = Stage(method="teacher-student", curated=2, noisy=3)
 
 
@@ -26,7 +27,7 @@ def run(teacher, *, settings: Augmentation = PLAIN, stage: Stage = STAGE, seed: 
     (v, y_v), (w, y_w) = rows(2, seed=1), rows(3, seed=2)
     found = pseudolabels.algorithm_1(
         v, y_v, w, y_w,
-        teacher=teacher, rng=np.random.default_rng(seed), settings=settings, stage=stage, device=CPU,
+        teacher=teacher, rng=np.random.default_rng(seed), settings=settings, stage=stage, std=STD, device=CPU,
     )  # fmt: skip
     return (v, y_v, w, y_w), found
 
@@ -107,7 +108,34 @@ def test_given_labels_need_no_teacher() -> None:
 
 def test_supervised_gives_all_rows_to_both_heads() -> None:
     (v, y_v), (w, y_w) = rows(2, seed=1), rows(3, seed=2)
-    found = pseudolabels.supervised(v, y_v, w, y_w, rng=np.random.default_rng(0), settings=PLAIN, device=CPU)
+    found = pseudolabels.supervised(v, y_v, w, y_w, rng=np.random.default_rng(0), settings=PLAIN, std=STD, device=CPU)
     assert found.for_teacher is None
     np.testing.assert_array_equal(found.for_student.x, np.concatenate([v, w]))
     np.testing.assert_array_equal(found.for_student.y, np.concatenate([y_v, y_w]))
+
+
+def test_shared_rows_are_mixed_among_curated_rows_alone() -> None:
+    """One pass for both heads: the student's first rows are V', which the teacher reads too."""
+    settings = Augmentation(frequency_masks=0, time_masks=0, reversal=False, mixup_alpha=0.4)
+    teacher = lambda x: torch.zeros(3, 4)  # noqa: E731
+    _, apart = run(teacher, settings=settings)
+    _, shared = run(teacher, settings=settings, stage=STAGE.model_copy(update={"shared": True}))
+    assert shared.for_teacher is None and shared.teacher_rows == 2
+    for name in ("x", "y"):
+        got = getattr(shared.for_student, name)
+        torch.testing.assert_close(got[:2], getattr(apart.for_teacher, name))
+        torch.testing.assert_close(got[2:], getattr(apart.for_student, name)[2:])
+
+
+def test_sounds_are_laid_over_each_other_before_they_are_masked() -> None:
+    """Replayed draw by draw: the overlay, then the masks, with the labels of both sounds."""
+    settings = Augmentation(reversal=False, overlay_chance=1.0, overlay_db=3.0)
+    v, y_v = rows(4, seed=1)
+    found = pseudolabels.augmented(
+        v, y_v, rng=np.random.default_rng(5), settings=settings, std=STD, device=CPU
+    )  # fmt: skip
+    rng = np.random.default_rng(5)
+    overlay = augment.draw_overlay(rng, rows=4, chance=1.0, level_db=3.0)
+    expected = augment.spec_augment(rng, augment.overlay_patches(v, overlay, std=STD), **settings.spec_augment())
+    np.testing.assert_array_equal(found.rows.x, expected)
+    np.testing.assert_array_equal(found.rows.y, augment.overlay_labels(y_v, overlay))

@@ -82,8 +82,33 @@ def test_clip_scores_are_the_taggers(tiny_store: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def clip_labels(store: Store, **changes: bool) -> relabelling.ClipLabels:
+    prior = np.full(len(store.vocabulary), 0.1)
+    return relabelling.ClipLabels(
+        store, store.rows("noisy"), recipe.Recipe(), **({"prior": prior, "believe_given": True} | changes)
+    )  # type: ignore[arg-type]
+
+
 def test_labels_are_looked_up_by_row(tiny_store: Path) -> None:
     store = Store(tiny_store)
     rows = store.rows("noisy")
-    labels = relabelling.ClipLabels(store, rows, recipe.Recipe(), believe_given=True)
+    labels = clip_labels(store, believe_given=False)
     np.testing.assert_array_equal(labels.of(rows[[3, 1]]), store.labels[rows[[3, 1]]])
+
+
+def test_labels_begin_with_half_a_belief_in_the_given_ones(tiny_store: Path) -> None:
+    """Before anything is heard: Bayes' rule on the classes' frequencies, with half of what is present given."""
+    store = Store(tiny_store)
+    given = store.labels[store.rows("noisy")]
+    labels = clip_labels(store)
+    false = np.clip((given.mean(axis=0) - 0.05) / 0.9, 1e-3, 0.5)
+    np.testing.assert_allclose(
+        labels.labels, np.where(given > 0, 0.05 / (0.05 + 0.9 * false), 0.05 / (0.05 + 0.9 * (1 - false))), rtol=1e-5
+    )
+
+
+def test_clips_are_drawn_by_their_highest_label(tiny_store: Path) -> None:
+    labels = clip_labels(Store(tiny_store))
+    labels.labels = np.array([[0.1, 0.5], [0.25, 0.0]], np.float32)
+    np.testing.assert_allclose(labels.shares(1.0), [2 / 3, 1 / 3])
+    np.testing.assert_allclose(labels.shares(2.0), [0.8, 0.2])

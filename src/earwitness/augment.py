@@ -4,6 +4,7 @@ Report: sections 2.2 and 2.4. A `draw_…` function takes all the chance there i
 that every augmentation can be tested by hand-made draws and replayed.
 """
 
+import math
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.floating]
 Integers: TypeAlias = NDArray[np.int64]
 Booleans: TypeAlias = NDArray[np.bool_]
+
+# Of a curve of gains over the bands.
+_GAIN_KNOTS = 5
 
 
 class Masks(NamedTuple):
@@ -101,6 +105,67 @@ def draw_mixup(rng: Generator, *, rows: int, alpha: float) -> Mixing:
     """
     lam = rng.beta(alpha, alpha, rows) if alpha > 0 else np.ones(rows)
     return Mixing(lam=np.maximum(lam, 1.0 - lam).astype(np.float32), partner=rng.permutation(rows))
+
+
+class Overlay(NamedTuple):
+    """One draw of sounds laid over each other: each row's level over its `partner`'s in dB, infinite where it stays
+    alone, both (n,).
+    """
+
+    level_db: NDArray[np.float32]
+    partner: Integers
+
+
+def draw_overlay(rng: Generator, *, rows: int, chance: float, level_db: float) -> Overlay:
+    """Draws which rows are laid over a partner, and how many dB louder: Uniform(-level_db, level_db).
+
+    Not in the report: docs/paper.md, row 13. The partners are one shuffle of the batch.
+    """
+    level = np.where(rng.random(rows) < chance, rng.uniform(-level_db, level_db, rows), np.inf)
+    return Overlay(level.astype(np.float32), rng.permutation(rows))
+
+
+def overlay_patches(patches: Floats, overlay: Overlay, *, std: Floats) -> Floats:
+    """Returns the log-mels of two sounds at once, (n, frames, bands), normalised as they came; a new array.
+
+    The powers of both add up: 10 log10(10^(x_1 / 10) + 10^((x_2 - level) / 10)), x in dB; the louder of the two keeps
+    its level. `std` (bands,) dB is what the patches were divided by; their mean cancels out.
+    """
+    (rows,) = np.nonzero(np.isfinite(overlay.level_db))
+    out = np.array(patches)
+    if len(rows):
+        nepers = math.log(10.0) / 10.0
+        level = nepers * overlay.level_db[rows, None, None]
+        scale = torch.from_numpy(np.asarray(std * nepers, patches.dtype))
+        # torch, because numpy's logaddexp takes a tenth of a training step.
+        first, second = (torch.from_numpy(patches[chosen]) * scale for chosen in (rows, overlay.partner[rows]))
+        first += torch.from_numpy(np.minimum(level, 0.0))
+        second -= torch.from_numpy(np.maximum(level, 0.0))
+        out[rows] = (torch.logaddexp(first, second) / scale).numpy()
+    return out
+
+
+def overlay_labels(labels: Floats, overlay: Overlay) -> Floats:
+    """Returns the labels of both sounds: 1 - (1 - y_1)(1 - y_2), the chance that either has the class; (n, classes)."""
+    both = 1.0 - (1.0 - labels) * (1.0 - labels[overlay.partner])
+    return np.where(np.isfinite(overlay.level_db)[:, None], both, labels)
+
+
+def draw_gains(rng: Generator, *, patches: int, bands: int, deviation_db: float) -> Floats:
+    """Draws a smooth curve of gains over the bands for each patch, (patches, bands) dB: another microphone or room.
+
+    Not in the report. Straight lines between knots, each Normal(0, deviation_db).
+    """
+    knots = rng.normal(0.0, deviation_db, (patches, _GAIN_KNOTS))
+    at = np.linspace(0.0, _GAIN_KNOTS - 1.0, bands)
+    left = np.minimum(at.astype(np.int64), _GAIN_KNOTS - 2)
+    share = at - left
+    return np.asarray((1.0 - share) * knots[:, left] + share * knots[:, left + 1], np.float32)
+
+
+def apply_gains(patches: Floats, gains_db: Floats, *, std: Floats) -> Floats:
+    """Returns normalised patches (n, frames, bands) with gains (n, bands) dB on them; `std` (bands,) dB."""
+    return np.asarray(patches + (gains_db / std)[:, None, :])
 
 
 def apply_mixup(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:

@@ -55,17 +55,22 @@ def save_checkpoint(
     place: Place,
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
+    *,
     clip_labels: torch.Tensor | None = None,
+    average: torch.nn.Module | None = None,
 ) -> None:
     """Writes a checkpoint, whole or not at all, and keeps the newest two.
 
-    `clip_labels` (noisy clips, classes) are the labels under way, where the stage makes them by whole clips.
+    `clip_labels` (noisy clips, classes) are the labels under way, where the stage makes them by whole clips; `average`
+    is the moving average of the network, where it has one.
     """
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     if clip_labels is not None:
         tensors["clip_labels"] = clip_labels
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     header = {"format": CHECKPOINT_FORMAT, **asdict(place)}
     _save(folder / place.name, tensors, header)
     for old in checkpoints(folder)[:-_KEPT]:
@@ -90,10 +95,17 @@ def place_of(path: Path) -> Place:
     return Place(header["stage"], header["step"])
 
 
-def restore(path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
-    """Puts a checkpoint's weights into the network and, where one is given, its state into the optimiser."""
+def restore(
+    path: Path,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    average: torch.nn.Module | None = None,
+) -> None:
+    """Puts a checkpoint's weights into the network, and its state into the optimiser and the moving average given."""
     tensors = load_file(path)
     network.load_state_dict(below("network.", tensors))
+    if average is not None:
+        average.load_state_dict(below("average.", tensors))
     if optimizer is None:
         return
     states: dict[int, dict[str, torch.Tensor]] = {}

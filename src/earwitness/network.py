@@ -148,16 +148,22 @@ class TeacherStudent(nn.Module):
         return features.float()
 
     def forward(
-        self, for_teacher: torch.Tensor | None, for_student: torch.Tensor, *, apart: bool = False
+        self,
+        for_teacher: torch.Tensor | None,
+        for_student: torch.Tensor,
+        *,
+        apart: bool = False,
+        teacher_rows: int | None = None,
     ) -> tuple[HeadOutput, HeadOutput]:
         """Returns (g(f(V')), h(f(U'))): the teacher of its own rows, the student of its own.
 
         One pass of the backbone over both, so that batch normalisation sees both sets at once, or two where `apart`
-        is asked for (docs/paper.md, row 12). Without rows for the teacher both heads read the student's.
+        is asked for (docs/paper.md, row 12). Without rows for the teacher it reads the student's, the first
+        `teacher_rows` of them or all.
         """
         if for_teacher is None:
             features = self.embed(for_student)
-            return self.teacher(features), self.student(features)
+            return self.teacher(features[:teacher_rows]), self.student(features)
         if apart:
             return self.teacher(self.embed(for_teacher)), self.student(self.embed(for_student))
         features = self.embed(torch.cat([for_teacher, for_student]))

@@ -33,12 +33,14 @@ class Augmented(NamedTuple):
 class TrainingBatches(NamedTuple):
     """V' with y_V' for the teacher (None where both heads read U'), U' with y_U' for the student.
 
-    `pseudo_labels_per_patch` is the mean sum of a noisy row's pseudo-label; NaN where there are none.
+    `pseudo_labels_per_patch` is the mean sum of a noisy row's pseudo-label; NaN where there are none. Without V' the
+    teacher reads the first `teacher_rows` rows of U', or all of them (None).
     """
 
     for_teacher: Rows | None
     for_student: Rows
     pseudo_labels_per_patch: float
+    teacher_rows: int | None = None
 
 
 def augmented(
@@ -47,12 +49,23 @@ def augmented(
     *,
     rng: Generator,
     settings: Augmentation,
+    std: augment.Floats,
     device: torch.device,
 ) -> Augmented:
     """Returns patches after SpecAugment, then reversal, with labels doubled where reversal is on.
 
-    Report: section 2.2. patches (n, frames, mels) normalised, labels (n, classes).
+    Report: section 2.2. patches (n, frames, mels) normalised, labels (n, classes); `std` (mels,) dB is what the
+    patches were divided by. Gains and overlays, which the report does not have, come first.
     """
+    if settings.gain_db:
+        gains = augment.draw_gains(rng, patches=len(patches), bands=patches.shape[2], deviation_db=settings.gain_db)
+        patches = augment.apply_gains(patches, gains, std=std)
+    if settings.overlay_chance:
+        overlay = augment.draw_overlay(
+            rng, rows=len(patches), chance=settings.overlay_chance, level_db=settings.overlay_db
+        )
+        patches = augment.overlay_patches(patches, overlay, std=std)
+        labels = augment.overlay_labels(labels, overlay)
     patches = augment.spec_augment(rng, patches, **settings.spec_augment())
     backwards = np.zeros(len(patches), dtype=bool)
     if settings.reversal:
@@ -111,6 +124,7 @@ def algorithm_1(
     rng: Generator,
     settings: Augmentation,
     stage: Stage,
+    std: augment.Floats,
     device: torch.device,
 ) -> TrainingBatches:
     """Returns V' with y_V' and U' with y_U' for one step. Report: Algorithm 1, its seven lines in their order.
@@ -118,14 +132,26 @@ def algorithm_1(
     v (N_V, frames, mels) and w (N_W, frames, mels) are normalised patches, y_v and y_w (n, classes) their given
     labels; `teacher` maps patches (n, frames, mels) to logits (n, outputs).
     """
-    v_hat = augmented(v, y_v, rng=rng, settings=settings, device=device)  # line 1
-    w_hat = augmented(w, y_w, rng=rng, settings=settings, device=device)  # line 2
+    v_hat = augmented(v, y_v, rng=rng, settings=settings, std=std, device=device)  # line 1
+    w_hat = augmented(w, y_w, rng=rng, settings=settings, std=std, device=device)  # line 2
     y_w_hat = label_noisy(w_hat, teacher=teacher, stage=stage, doubled=settings.reversal)  # line 3
     u_hat = torch.cat([v_hat.rows.x, w_hat.rows.x])  # line 4
     y_u_hat = torch.cat([v_hat.rows.y, y_w_hat])  # line 5
     v_mixed = mixed(v_hat.rows, rng=rng, alpha=settings.mixup_alpha)  # line 6
     u_mixed = mixed(Rows(u_hat, y_u_hat), rng=rng, alpha=settings.mixup_alpha)  # line 7
-    return TrainingBatches(v_mixed, u_mixed, float(y_w_hat.sum(dim=1).mean()))
+    per_patch = float(y_w_hat.sum(dim=1).mean())
+    if stage.shared:
+        return TrainingBatches(None, curated_first(v_mixed, u_mixed), per_patch, teacher_rows=len(v))
+    return TrainingBatches(v_mixed, u_mixed, per_patch)
+
+
+def curated_first(v_mixed: Rows, u_mixed: Rows) -> Rows:
+    """Returns U' with the rows of V' in place of its first ones, so that one pass through the backbone serves both.
+
+    Departs from print: docs/paper.md, row 12 (an option).
+    """
+    rows = len(v_mixed.x)
+    return Rows(*(torch.cat([v, u[rows:]]) for v, u in zip(v_mixed, u_mixed, strict=True)))
 
 
 def supervised(
@@ -136,11 +162,13 @@ def supervised(
     *,
     rng: Generator,
     settings: Augmentation,
+    std: augment.Floats,
     device: torch.device,
 ) -> TrainingBatches:
     """Returns all rows with their labels as given, augmented and mixed, for both heads; shapes as `algorithm_1`.
 
     Report: section 2.6, the warm-up (losses and augmentation: docs/paper.md, row 11).
     """
-    u_hat = augmented(np.concatenate([v, w]), np.concatenate([y_v, y_w]), rng=rng, settings=settings, device=device)
+    rows, labels = np.concatenate([v, w]), np.concatenate([y_v, y_w])
+    u_hat = augmented(rows, labels, rng=rng, settings=settings, std=std, device=device)
     return TrainingBatches(None, mixed(u_hat.rows, rng=rng, alpha=settings.mixup_alpha), float("nan"))

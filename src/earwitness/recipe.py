@@ -71,10 +71,18 @@ class Augmentation(Section):
     time_mask_fraction: float = setting(0.1, "widest time mask", symbol="p_T", unit="of all frames", ge=0, le=1)
     reversal: bool = setting(True, "time reversal, with a class of its own for every reversed class")
     mixup_alpha: float = setting(0.4, "parameter of mixup's Beta distribution; 0: no mixup", symbol="alpha", ge=0)
+    overlay_chance: float = setting(
+        0.0, "share of rows whose sound is laid over another row's, with the labels of both; mixup comes after",
+        ge=0, le=1,
+    )  # fmt: skip
+    overlay_db: float = setting(10.0, "largest difference in level of two sounds laid over each other", unit="dB", ge=0)
+    gain_db: float = setting(0.0, "deviation of a random curve of gains over the bands; 0: none", unit="dB", ge=0)
 
     def spec_augment(self) -> dict[str, Any]:
         """Returns the four numbers of SpecAugment by name."""
-        return self.model_dump(exclude={"reversal", "mixup_alpha"})
+        return self.model_dump(
+            include={"frequency_masks", "time_masks", "frequency_mask_fraction", "time_mask_fraction"}
+        )
 
 
 class Network(Section):
@@ -121,11 +129,25 @@ class Stage(Section):
     believe_given: bool = setting(
         True, "pseudo_labels = clip: the given label moves a class's odds by what it is found to be worth"
     )
+    certainty_power: float = setting(
+        0.0,
+        "pseudo_labels = clip: noisy clips are drawn by this power of their highest label; 0: all alike",
+        ge=0,
+        le=8,
+    )
+    teacher_average: float = setting(
+        0.0, "decay, each step, of the moving average of weights whose teacher labels; 0: the network's own labels",
+        ge=0, lt=1,
+    )  # fmt: skip
     given_weight: float = setting(
         0.0, "share of the given label in a noisy row's label, beside the pseudo-label", ge=0, le=1
     )
     keep_direction: bool = setting(
         False, "set pseudo-labels to 0 in the half of the doubled classes that contradicts the known reversal"
+    )
+    shared: bool = setting(
+        False,
+        "the teacher learns from the curated rows of U' in place of rows V' of its own; these mix among themselves",
     )
     apart: bool = setting(False, "V' and U' go through the network in two passes instead of one")
 

@@ -50,6 +50,13 @@ def estimate_noise_rates(heard: NDArray[np.float64], given: NDArray[np.floating]
     return NoiseRates(kept, false)
 
 
+def expected_noise_rates(heard: NDArray[np.float64], given: NDArray[np.floating]) -> NoiseRates:
+    """Returns the rates to begin with: half of what is present was given, and the rest of what was given is false."""
+    kept = np.full(given.shape[1], 0.5)
+    false = (given.mean(axis=0) - 0.5 * heard.mean(axis=0)) / (1.0 - heard.mean(axis=0))
+    return NoiseRates(kept, np.clip(false, _LEAST_RATE, 0.5))
+
+
 def believed(heard: NDArray[np.float64], given: NDArray[np.floating], rates: NoiseRates) -> NDArray[np.float64]:
     """Returns P(truly present | heard, given) by Bayes' rule, the given label independent of what is heard.
 
@@ -68,12 +75,22 @@ class ClipLabels:
     rates found last.
     """
 
-    def __init__(self, store: Store, rows: NDArray[np.int64], settings: Recipe, *, believe_given: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rows: NDArray[np.int64],
+        settings: Recipe,
+        *,
+        prior: NDArray[np.floating],
+        believe_given: bool,
+    ) -> None:
         self._store, self._rows, self._settings, self._believe_given = store, rows, settings, believe_given
         self._place = np.full(len(store.clips), -1, dtype=np.int64)
         self._place[rows] = np.arange(len(rows))
-        self.labels = store.labels[rows]
-        self.rates: NoiseRates | None = None
+        given = store.labels[rows]
+        heard = np.broadcast_to(prior, given.shape).astype(np.float64)
+        self.rates = expected_noise_rates(heard, given)
+        self.labels = (believed(heard, given, self.rates) if believe_given else given).astype(np.float32)
 
     def refresh(self, teacher: Scorer) -> None:
         """Makes the labels anew from what the teacher hears in each whole clip."""
@@ -84,6 +101,11 @@ class ClipLabels:
         )  # fmt: skip
         self.rates = estimate_noise_rates(heard, given)
         self.labels = (believed(heard, given, self.rates) if self._believe_given else heard).astype(np.float32)
+
+    def shares(self, power: float) -> NDArray[np.float64]:
+        """Returns the chances with which clips are drawn, (clips,): by a power of each one's highest label."""
+        certainty = self.labels.max(axis=1).astype(np.float64) ** power
+        return np.asarray(certainty / certainty.sum())
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the labels of some noisy clips, by their rows in the store: (rows, classes)."""

@@ -12,12 +12,13 @@ import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from numpy.typing import NDArray
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from . import (
@@ -38,6 +39,7 @@ from . import (
 from .checkpoint import Place
 from .errors import Diverged, RunError
 from .folds import FOLDS
+from .network import TeacherStudent
 
 RUN_FORMAT = 1
 _LOG_EVERY_STEPS = 10
@@ -222,7 +224,7 @@ class _Run:
         newest = next(iter(checkpoint.checkpoints(self._checkpoints)[::-1]), None)
         begin = checkpoint.place_of(newest) if newest else Place(1, 0)
         if newest:
-            checkpoint.restore(newest, self._plain_network, None)
+            checkpoint.restore(newest, self._plain_network)
         elif self._start:
             start.fill(self._plain_network, self._start)
         before = self._steps_before(begin.stage) + begin.step
@@ -237,8 +239,10 @@ class _Run:
 
     def _carry_out_stage(self, stage: PlannedStage, from_step: int, restored: Path | None) -> None:
         optimizer = self._accelerator.prepare(self._new_optimizer())
+        average = self._new_average(stage.settings.teacher_average)
         if restored:
-            checkpoint.restore(restored, self._plain_network, optimizer)
+            checkpoint.restore(restored, self._plain_network, optimizer, average)
+        self._labeller = cast(TeacherStudent, average.module) if average else self._plain_network
         feed = batches.Batches(
             self._store,
             curated=self._split.curated,
@@ -253,20 +257,31 @@ class _Run:
         labels = self._clip_labels(stage.settings, restored)
         self._network.train()
         for step in range(from_step, stage.steps):
-            batch = feed(step)
+            shares = None
             if labels:
-                if step % stage.settings.relabel_every_steps == 0:
-                    labels.refresh(tagging.teacher_scorer(self._plain_network, self._device))
+                knows = step or self._start or stage.number > self._stages[0].number
+                if knows and step % stage.settings.relabel_every_steps == 0:
+                    labels.refresh(tagging.teacher_scorer(self._labeller, self._device))
+                if stage.settings.certainty_power:
+                    shares = labels.shares(stage.settings.certainty_power)
+            batch = feed(step, shares)
+            if labels:
                 batch = batch._replace(y_w=labels.of(batch.w_rows))
             metrics = self._step(stage, step, batch, optimizer)
-            self._after(stage, step + 1, metrics, optimizer, labels)
+            if average:
+                average.update_parameters(self._plain_network)
+            self._after(stage, step + 1, metrics, optimizer, labels, average)
 
     def _clip_labels(self, stage: recipe.Stage, restored: Path | None) -> relabelling.ClipLabels | None:
         """Returns the labels by whole clips, as a checkpoint left them, where the stage works with them."""
         if stage.method != "teacher-student" or stage.pseudo_labels != "clip":
             return None
         labels = relabelling.ClipLabels(
-            self._store, self._split.noisy, self._settings, believe_given=stage.believe_given
+            self._store,
+            self._split.noisy,
+            self._settings,
+            prior=(self._store.labels[self._split.curated].sum(0) + 0.5) / (len(self._split.curated) + 1.0),
+            believe_given=stage.believe_given,
         )
         kept = checkpoint.clip_labels(restored) if restored else None
         if kept is not None:
@@ -309,22 +324,29 @@ class _Run:
         settings, device = self._settings.augmentation, self._device
         if stage.method == "supervised":
             return pseudolabels.supervised(
-                batch.v, batch.y_v, batch.w, batch.y_w, rng=batch.rng, settings=settings, device=device
+                batch.v,
+                batch.y_v,
+                batch.w,
+                batch.y_w,
+                rng=batch.rng,
+                settings=settings,
+                std=self._store.moments.std,
+                device=device,
             )
         return pseudolabels.algorithm_1(
             batch.v, batch.y_v, batch.w, batch.y_w,
-            teacher=self._plain_network.teacher_logits, rng=batch.rng, settings=settings, stage=stage, device=device,
+            teacher=self._labeller.teacher_logits, rng=batch.rng, settings=settings, stage=stage,
+            std=self._store.moments.std, device=device,
         )  # fmt: skip
 
     def _loss_terms(
         self, stage: recipe.Stage, rows: pseudolabels.TrainingBatches
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        for_teacher = rows.for_teacher or rows.for_student
-        x = rows.for_teacher.x if rows.for_teacher else None
-        teacher, student = self._network(x, rows.for_student.x, apart=stage.apart)
+        x, y = rows.for_teacher or (None, rows.for_student.y[: rows.teacher_rows])
+        teacher, student = self._network(x, rows.for_student.x, apart=stage.apart, teacher_rows=rows.teacher_rows)
         settings = self._settings.loss.model_dump()
         return (
-            losses.head_terms(teacher.logits, teacher.cosines, for_teacher.y, **settings),
+            losses.head_terms(teacher.logits, teacher.cosines, y, **settings),
             losses.head_terms(student.logits, student.cosines, rows.for_student.y, **settings),
         )
 
@@ -335,6 +357,7 @@ class _Run:
         metrics: StepMetrics,
         optimizer: torch.optim.Optimizer,
         labels: relabelling.ClipLabels | None,
+        average: AveragedModel | None,
     ) -> None:
         """Reports a step, and evaluates and saves where it is time: in that order, so that a save covers them all."""
         if not self._accelerator.is_main_process:
@@ -354,7 +377,8 @@ class _Run:
                 Place(stage.number, done),
                 self._plain_network,
                 optimizer,
-                torch.from_numpy(labels.labels) if labels else None,
+                clip_labels=torch.from_numpy(labels.labels) if labels else None,
+                average=average,
             )
 
     def _evaluate(self, step: int) -> None:
@@ -387,6 +411,13 @@ class _Run:
             betas=(settings.beta1, settings.beta2),
             momentum_decay=settings.momentum_decay,
         )
+
+    def _new_average(self, decay: float) -> AveragedModel | None:
+        """Returns a moving average of the network's weights and statistics that begins where it stands; None for 0."""
+        if not decay:
+            return None
+        averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        return AveragedModel(self._plain_network, multi_avg_fn=averaging, use_buffers=True)
 
     def _refuse_divergence(
         self,
