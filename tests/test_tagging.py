@@ -77,7 +77,7 @@ def test_extra_passes_are_those_of_eq_6() -> None:
 def test_a_short_clip_is_heard_again_with_masks(frames: int, windows: int) -> None:
     ear = Ear()
     tagger_with(ear).scores_of_log_mel(log_mel(frames))
-    forward, backward = ear.heard
+    forward, backward = np.concatenate(ear.heard[::2]), np.concatenate(ear.heard[1::2])
     np.testing.assert_array_equal(backward, forward[:, ::-1])
     passes = forward.reshape(1 + extra_passes(windows), windows, 192, BANDS)
     plain = patches.windows(normalised(log_mel(frames)), frames=192, hop=16)

@@ -4,12 +4,14 @@ Report: sections 2.2 and 2.4. A `draw_…` function takes all the chance there i
 that every augmentation can be tested by hand-made draws and replayed.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 Floats: TypeAlias = NDArray[np.floating]
 Integers: TypeAlias = NDArray[np.int64]
@@ -103,11 +105,13 @@ def draw_mixup(rng: Generator, *, rows: int, alpha: float) -> Mixing:
     return Mixing(lam=np.maximum(lam, 1.0 - lam).astype(np.float32), partner=rng.permutation(rows))
 
 
-def apply_mixup(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+def apply_mixup(rows: "torch.Tensor", mixing: Mixing) -> "torch.Tensor":
     """Returns lambda' * x_1 + (1 - lambda') * x_2 for every row and its partner; any trailing shape.
 
     Report: Eq. 2. Patches and labels are mixed by the same draw, in two calls.
     """
+    import torch  # tagging draws masks, too, and must not wait for it
+
     lam = torch.from_numpy(mixing.lam).to(rows.device).view(-1, *[1] * (rows.dim() - 1))
     partner = torch.from_numpy(mixing.partner).to(rows.device)
     return lam * rows + (1.0 - lam) * rows[partner]

@@ -34,10 +34,12 @@ from . import (
     schedule,
     start,
     tagging,
+    windowed,
 )
 from .checkpoint import Place
 from .errors import Diverged, RunError
 from .folds import FOLDS
+from .network import fast_in_bfloat16
 
 RUN_FORMAT = 1
 _LOG_EVERY_STEPS = 10
@@ -140,16 +142,6 @@ def _possible(stage: recipe.Stage, *, curated: int, noisy: int) -> recipe.Stage 
     if lacks_noisy and stage.curated and curated:
         return stage.model_copy(update={"method": "supervised", "curated": rows, "noisy": 0})
     return None
-
-
-def fast_in_bfloat16(device: torch.device) -> bool:
-    """Tells whether the machine computes bfloat16 convolutions in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def train(
@@ -256,7 +248,7 @@ class _Run:
             batch = feed(step)
             if labels:
                 if step % stage.settings.relabel_every_steps == 0:
-                    labels.refresh(tagging.teacher_scorer(self._plain_network, self._device))
+                    labels.refresh(self._teacher_scorer())
                 batch = batch._replace(y_w=labels.of(batch.w_rows))
             metrics = self._step(stage, step, batch, optimizer)
             self._after(stage, step + 1, metrics, optimizer, labels)
@@ -369,10 +361,13 @@ class _Run:
         self._metrics.add({"step": step, "held_out_lwlrap": overall, "held_out_clips": len(rows)})
         self._observer.evaluated(step, overall)
 
+    def _teacher_scorer(self) -> tagging.Scorer:
+        return windowed.teacher_scorer(self._plain_network, self._device, frames=self._settings.patches.frames)
+
     def _tagger(self) -> tagging.Tagger:
         moments = self._store.moments
         return tagging.Tagger(
-            tagging.student_scorer(self._plain_network, self._device),
+            windowed.student_scorer(self._plain_network, self._device, frames=self._settings.patches.frames),
             vocabulary=self._store.vocabulary,
             recipe=self._settings,
             mean=moments.mean,
