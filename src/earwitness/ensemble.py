@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import corpus, tables
 from .errors import ModelError, RecipeError, TableError
 from .labels import Vocabulary
-from .recipe import Features
+from .recipe import Features, Precision, Windows
 from .tagging import Floats, Tagged, Tagger, best_first, tag_each
 
 How: TypeAlias = Literal["arithmetic", "geometric", "rank"]
@@ -152,9 +152,14 @@ class EnsembleTagger:
         mean: Mean = EQUAL,
         hop_frames: int | None = None,
         device: str | None = None,
+        windows: Windows = "exact",
+        precision: Precision = "float32",
     ) -> "EnsembleTagger":
-        """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError."""
-        members = [Tagger.load(folder, device=device) for folder in folders]
+        """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError.
+
+        `device`, `windows` and `precision` are as in `Tagger.load`.
+        """
+        members = [Tagger.load(folder, device=device, windows=windows, precision=precision) for folder in folders]
         if hop_frames:
             members = [member.with_hop(hop_frames) for member in members]
         return cls(members, names=[str(folder) for folder in folders], mean=mean)

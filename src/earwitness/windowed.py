@@ -119,7 +119,9 @@ class Convolution:
     def shared(self, maps: Maps) -> Maps:
         whole, width = self.plain(maps.whole), maps.seen + 3 * self.reach
         if not width:  # a convolution of single cells, before any other
-            return maps._replace(whole=whole, edges=whole.new_empty((len(maps.edges), whole.shape[1], 0, whole.shape[3])))
+            return maps._replace(
+                whole=whole, edges=whole.new_empty((len(maps.edges), whole.shape[1], 0, whole.shape[3]))
+            )
         return maps._replace(whole=whole, edges=self._applied(maps.around(width, zeros=self.reach), 0))
 
     def cost(self, seen: int) -> Cost:
