@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from . import corpus, tables
+from . import longsound, tables
 from .errors import ModelError, RecipeError, TableError
 from .labels import Vocabulary
+from .longsound import LogMel
 from .recipe import Features, Precision, Windows
-from .tagging import Floats, Tagged, Tagger, best_first, tag_each
+from .tagging import Tagged, Tagger, best_first, tag_each
 
 How: TypeAlias = Literal["arithmetic", "geometric", "rank"]
 Scores: TypeAlias = NDArray[np.float64]
@@ -172,12 +173,12 @@ class EnsembleTagger:
         """Yields every file's scores in the order given; a bad file yields its error, and the rest go on."""
         yield from tag_each(paths, self._read, self._score)
 
-    def _read(self, path: Path) -> dict[Features, Floats]:
+    def _read(self, path: Path) -> dict[Features, LogMel]:
         """Returns a file's log-mels, one for each kind of features among the members."""
         kinds = dict.fromkeys(member.recipe.features for member in self.members)
-        return {features: corpus.read(path, features)[0] for features in kinds}
+        return {features: longsound.read(path, features) for features in kinds}
 
-    def _score(self, log_mels: dict[Features, Floats]) -> Scores:
+    def _score(self, log_mels: dict[Features, LogMel]) -> Scores:
         scores = [member.scores_of_log_mel(log_mels[member.recipe.features]) for member in self.members]
         return combine_scores(scores, how=self.mean.how, weights=self.mean.weights)
 

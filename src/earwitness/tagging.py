@@ -15,9 +15,10 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_check
 import numpy as np
 from numpy.typing import NDArray
 
-from . import augment, corpus, logmel, patches
+from . import augment, corpus, logmel, longsound, patches
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
+from .longsound import LogMel
 from .model import ModelConfig, load_config, model_digest
 from .recipe import Precision, Recipe, Windows
 
@@ -174,7 +175,7 @@ class Tagger:
             digest=self.digest and f"{self.digest}-hop{frames}",
         )
 
-    def scores_of_log_mel(self, log_mel: NDArray[np.floating]) -> NDArray[np.float64]:
+    def scores_of_log_mel(self, log_mel: LogMel) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB.
 
         It is rounded to float16 as those of a store are, so that a file and its copy in a store score the same.
@@ -187,7 +188,7 @@ class Tagger:
             total += self._window_scores(part, begins).sum(axis=0)
         repeats = extra_passes(len(starts)) if self.recipe.tagging.augment_short else 0
         if repeats:
-            masked = self._masked(np.asarray(log_mel, np.float16), starts, repeats)
+            masked = self._masked(np.asarray(log_mel[:], np.float16), starts, repeats)
             total, count = total + self._patch_scores(masked).sum(axis=0), count * (1 + repeats)
         if not np.isfinite(total).all():
             raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
@@ -205,7 +206,7 @@ class Tagger:
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
-        log_mel, _ = corpus.read(Path(path), self.recipe.features)
+        log_mel = longsound.read(Path(path), self.recipe.features)
         return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
 
     def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
@@ -213,14 +214,14 @@ class Tagger:
 
         The next files are decoded while one is scored; memory does not grow with their number.
         """
-        yield from tag_each(paths, lambda path: corpus.read(path, self.recipe.features)[0], self.scores_of_log_mel)
+        yield from tag_each(paths, lambda path: longsound.read(path, self.recipe.features), self.scores_of_log_mel)
 
     def _normal(self, log_mel: NDArray[np.floating]) -> Floats:
         """Returns frames as the scorer gets them: rounded as in a store, normalised, repeat-padded to a patch."""
         normal = logmel.normalise(np.asarray(log_mel, np.float16), self._mean, self._std)
         return np.asarray(patches.repeat_pad(normal, frames=self.recipe.patches.frames), np.float32)
 
-    def _parts(self, log_mel: NDArray[np.floating], starts: Integers) -> Iterator[tuple[Floats, Integers]]:
+    def _parts(self, log_mel: LogMel, starts: Integers) -> Iterator[tuple[Floats, Integers]]:
         """Yields normalised parts of a log-mel, a bounded number of windows each, and where these begin in them."""
         context = self._scorer.context_frames
         for at in range(0, len(starts), _WINDOWS_AT_ONCE):
