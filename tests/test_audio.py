@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from earwitness import audio
 from earwitness.errors import AudioError, MissingExtra
@@ -148,6 +149,14 @@ def test_blocks_join_without_a_seam(name: str, tmp_path: Path) -> None:
     in_one_piece, _ = soundfile.read(path, dtype="float32")
     waveform = audio.read(path, sample_rate_hz=48_000)
     np.testing.assert_allclose(waveform, in_one_piece.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+def test_resampling_in_blocks_is_resampling_in_one_piece(rate_hz: int, tmp_path: Path) -> None:
+    waveform = noise(50_001)
+    path = written(tmp_path / "a.wav", waveform, rate_hz, subtype="FLOAT")
+    expected = soxr.resample(waveform[:, 0] if waveform.ndim > 1 else waveform, rate_hz, 32_000, quality="HQ")
+    np.testing.assert_array_equal(np.concatenate(list(audio.blocks(path))), expected)
 
 
 def test_a_path_may_be_text_or_hold_odd_characters(tmp_path: Path) -> None:
@@ -370,7 +379,7 @@ def test_pyav_agrees_with_soundfile(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         path = written(tmp_path / "a.wav", noise(30_000, channels), 44_100, subtype=subtype)
         by_soundfile = audio.read(path)
         with monkeypatch.context() as patch:
-            patch.setattr(audio, "_decode_with_soundfile", refuse)
+            patch.setattr(audio, "_decoded_by_soundfile", refuse)
             by_pyav = audio.read(path)
         np.testing.assert_allclose(by_pyav, by_soundfile, atol=1e-6)
 

@@ -7,16 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 from rich.cells import cell_len
 
-from conftest import CLASSES, tiny_sounds, write_tables
+from conftest import CLASSES, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
 from earwitness import cli, layouts, recipe
+from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
 from earwitness.labels import Vocabulary
@@ -671,3 +674,41 @@ def test_train_takes_several_recipes_and_a_start(tiny_store: Path, tmp_path: Pat
     assert "--start-from is" in refusal(earwitness(*rest[:-2], "--resume"))
     rest = (*begun, "--recipe", "ensemble/residual", "--out", tmp_path / "other", "--start-from", tmp_path / "warm")
     assert 'network.backbone is "vgg", not "residual"' in refusal(earwitness(*rest))
+
+
+# --- windows, arithmetic ---
+
+
+def test_windows_and_precision_choose_how_a_model_scores(
+    tiny_model: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """The same scores by exact windows as by sliding ones; dense windows and bfloat16 are near, and not the same."""
+    sound = tmp_path / "long.wav"
+    soundfile.write(sound, np.random.default_rng(0).uniform(-0.5, 0.5, 200_000).astype(np.float32), 32_000)
+    scores = {}
+    for name, options in {
+        "exact": (), "sliding": ("--windows", "sliding"), "dense": ("--windows", "dense"),
+        "rough": ("--precision", "bfloat16"),
+    }.items():  # fmt: skip
+        assert earwitness("tag", tiny_model, sound, "--out", tmp_path / name, *options).status == 0
+        scores[name] = read_scores(tmp_path / name)[1]
+    assert np.abs(scores["exact"] - scores["sliding"]).max() < 1e-5
+    for name in ("dense", "rough"):
+        assert 0 < np.abs(scores[name] - scores["exact"]).max() < 0.05, name
+
+
+def test_the_command_line_knows_the_recipes_choices() -> None:
+    assert typing.get_args(recipe.Windows) == cli.options.WINDOWS
+    assert typing.get_args(recipe.Precision) == cli.options.PRECISIONS
+
+
+def test_a_wrong_choice_is_refused(tiny_model: Path, own_dataset: Path, earwitness: Earwitness) -> None:
+    answer = earwitness("evaluate", tiny_model, own_dataset, "--windows", "loose")
+    assert answer.status == cli.REFUSED and "sliding, exact, dense" in answer.err and answer.err.count("\n") == 1
+
+
+def test_a_network_without_such_windows_says_so(tmp_path: Path, tiny_store: Path, earwitness: Earwitness) -> None:
+    store = Store(tiny_store)
+    model = write_tiny_model(tmp_path / "model", tiny_recipe("network.input_pooling=4"), store.moments)
+    answer = earwitness("tag", model, store.clips[0].path)
+    assert answer.status == 0 and "no exact windows; each is scored by itself" in answer.out

@@ -8,8 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from earwitness import Tagger, checkpoint, corpus, evaluation, layouts, lwlrap, recipe, synthetic, tables, tagging
+from earwitness import (
+    Tagger,
+    checkpoint,
+    corpus,
+    evaluation,
+    layouts,
+    lwlrap,
+    recipe,
+    synthetic,
+    tables,
+    tagging,
+    windowed,
+)
 
 RECIPE = """
 [network]
@@ -66,7 +79,7 @@ def test_the_tagger_has_learnt(road: Path) -> None:
     settings = recipe.load(road / "small.toml")
     network = checkpoint.new_network(settings, classes=len(store.vocabulary)).eval()
     untrained = tagging.Tagger(
-        tagging.student_scorer(network, next(network.parameters()).device),
+        windowed.student_scorer(network, torch.device("cpu"), frames=settings.patches.frames),
         vocabulary=store.vocabulary, recipe=settings, mean=store.moments.mean, std=store.moments.std,
     )  # fmt: skip
     scored = evaluation.score_store(untrained, store)

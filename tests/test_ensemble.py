@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import CLASSES, tiny_recipe, write_tiny_model
-from earwitness import corpus, ensemble, lwlrap, recipe, scoresheet, tables, tagging
+from earwitness import corpus, ensemble, longsound, lwlrap, recipe, scoresheet, tables, tagging
 from earwitness.corpus import Store
 from earwitness.ensemble import EnsembleTagger, Mean, ScoreTable, average_tables, combine_scores, mean_of
 from earwitness.errors import AudioError, ModelError, RecipeError, TableError
@@ -169,13 +169,13 @@ def test_one_pass_is_the_mean_of_all(mean: Mean, models: list[Path], tiny_datase
 def test_a_clip_is_read_once_for_each_kind_of_features(
     models: list[Path], tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, calls = corpus.read, []
+    read, calls = longsound.read, []
 
-    def counted(path: Path, features: recipe.Features) -> tuple[np.ndarray, bool]:
+    def counted(path: Path, features: recipe.Features) -> longsound.LogMel:
         calls.append((path, features.mel_bands))
         return read(path, features)
 
-    monkeypatch.setattr(corpus, "read", counted)
+    monkeypatch.setattr(longsound, "read", counted)
     sounds = sounds_of(tiny_dataset)[:2]
     list(EnsembleTagger.load(models).tag_many(sounds))
     assert sorted(calls) == sorted((path, bands) for path in sounds for bands in (128, 64))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness import checkpoint, recipe, relabelling, tagging
+from earwitness import checkpoint, recipe, relabelling, tagging, windowed
 from earwitness.corpus import Store
 
 
@@ -72,7 +72,7 @@ def test_clip_scores_are_the_taggers(tiny_store: Path) -> None:
                "tagging.augment_short=false"],
     )  # fmt: skip
     network = checkpoint.new_network(settings, classes=len(store.vocabulary)).eval()
-    scorer = tagging.teacher_scorer(network, torch.device("cpu"))
+    scorer = windowed.teacher_scorer(network, torch.device("cpu"), frames=64)
     tagger = tagging.Tagger(
         scorer, vocabulary=store.vocabulary, recipe=settings, mean=store.moments.mean, std=store.moments.std
     )

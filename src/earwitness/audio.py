@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import cache, reduce
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +68,14 @@ def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Sampl
     Raises AudioError for a file that is missing, unreadable, empty, no sound file, without a single sample,
     or with samples that are not numbers; MissingExtra where PyAV might read it but is not installed.
     """
+    return np.concatenate(list(blocks(path, sample_rate_hz=sample_rate_hz)))
+
+
+def blocks(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Iterator[Samples]:
+    """Yield the waveform of `read` in blocks, as it is decoded: memory does not grow with the file."""
     path = Path(path)
     _require_content(path)
-    waveform, file_rate_hz = _decode(path)
-    return _resampled(waveform, path, file_rate_hz, sample_rate_hz)
+    yield from _resampled(_decoded(path), path, sample_rate_hz)
 
 
 def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:
@@ -86,25 +90,63 @@ def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:
 
     Report: section 2.1. Departs from print: docs/paper.md, row 19.
     """
-    if not below_peak_db > 0:
-        raise ValueError(f"below_peak_db is a number of dB above 0, not {below_peak_db}")
-    power = _frame_power(waveform)
-    sound = np.flatnonzero(power > power.max() * 10 ** (-below_peak_db / 10))
-    return waveform[sound[0] * _TRIM_HOP_SAMPLES : (sound[-1] + 1) * _TRIM_HOP_SAMPLES]
+    begin, end = _sound_span(_frame_power(_hop_energy(waveform)), below_peak_db)
+    return waveform[begin:end]
 
 
 def is_silent(waveform: Samples) -> bool:
     """Return whether no frame of a (samples,) waveform is louder than RMS 1e-5, 100 dB below full scale."""
-    return bool(_frame_power(waveform).max() <= _SILENT_POWER)
+    return bool(_frame_power(_hop_energy(waveform)).max() <= _SILENT_POWER)
 
 
-def _frame_power(waveform: Samples) -> npt.NDArray[np.float64]:
-    """Return the (1 + samples // 512,) mean square of each of trim's frames, never below 1e-10."""
+class SpanFinder:
+    """Finds what `trim` would keep of a waveform that comes in blocks: `add` each, then `span`."""
+
+    def __init__(self) -> None:
+        self._energy: list[npt.NDArray[np.float64]] = []
+        self._rest: Samples = np.empty(0, np.float32)
+        self.samples = 0
+
+    def add(self, block: Samples) -> None:
+        """Take the next (samples,) block into account."""
+        self.samples += len(block)
+        joined = np.concatenate([self._rest, block])
+        whole = len(joined) // _TRIM_HOP_SAMPLES * _TRIM_HOP_SAMPLES
+        if whole:
+            self._energy.append(_energy_of(joined[:whole].reshape(-1, _TRIM_HOP_SAMPLES)))
+        self._rest = joined[whole:]
+
+    def span(self, *, below_peak_db: float) -> tuple[int, int]:
+        """Return the first sample that `trim` would keep so far, and the one after the last."""
+        energy = np.concatenate([*self._energy, _hop_energy(self._rest)])
+        begin, end = _sound_span(_frame_power(energy), below_peak_db)
+        return begin, min(end, self.samples)
+
+
+def _sound_span(power: npt.NDArray[np.float64], below_peak_db: float) -> tuple[int, int]:
+    """Return the first sample of the sound by the power of trim's frames, and the one after the last."""
+    if not below_peak_db > 0:
+        raise ValueError(f"below_peak_db is a number of dB above 0, not {below_peak_db}")
+    sound = np.flatnonzero(power > power.max() * 10 ** (-below_peak_db / 10))
+    return int(sound[0]) * _TRIM_HOP_SAMPLES, (int(sound[-1]) + 1) * _TRIM_HOP_SAMPLES
+
+
+def _hop_energy(waveform: Samples) -> npt.NDArray[np.float64]:
+    """Return the (1 + samples // 512,) sums of squares of the hops of 512 samples, zeros after the last sample."""
     hops = 1 + len(waveform) // _TRIM_HOP_SAMPLES
-    padded = np.pad(waveform, (0, hops * _TRIM_HOP_SAMPLES - len(waveform))).reshape(hops, _TRIM_HOP_SAMPLES)
-    energy = np.pad(np.einsum("hs,hs->h", padded, padded, dtype=np.float64), (2, 1))
-    frame_energy = np.lib.stride_tricks.sliding_window_view(energy, _TRIM_HOPS_PER_FRAME).sum(axis=1)
-    power: npt.NDArray[np.float64] = frame_energy / (_TRIM_HOPS_PER_FRAME * _TRIM_HOP_SAMPLES)
+    padded = np.pad(waveform, (0, hops * _TRIM_HOP_SAMPLES - len(waveform)))
+    return _energy_of(padded.reshape(hops, _TRIM_HOP_SAMPLES))
+
+
+def _energy_of(hops: Samples) -> npt.NDArray[np.float64]:
+    energy: npt.NDArray[np.float64] = np.einsum("hs,hs->h", hops, hops, dtype=np.float64)
+    return energy
+
+
+def _frame_power(energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the (hops,) mean square of each of trim's frames by the energy of the hops, never below 1e-10."""
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(energy, (2, 1)), _TRIM_HOPS_PER_FRAME)
+    power: npt.NDArray[np.float64] = frames.sum(axis=1) / (_TRIM_HOPS_PER_FRAME * _TRIM_HOP_SAMPLES)
     return np.maximum(power, _SILENT_POWER)
 
 
@@ -133,15 +175,24 @@ def _name(path: Path) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _decode(path: Path) -> tuple[Samples, int]:
-    """Return a file's (samples,) mono waveform and its rate in Hz, by the first decoder that can."""
+class _Decoded(NamedTuple):
+    """A decoded (samples,) mono block, and its rate in Hz."""
+
+    samples: Samples
+    rate_hz: int
+
+
+def _decoded(path: Path) -> Iterator[_Decoded]:
+    """Yield a file's blocks, by the first decoder that can."""
     try:
-        return _decode_with_soundfile(path)
+        yield from _decoded_by_soundfile(path)
+        return
     except (AudioError, soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw
         refusal = error
     av = _pyav()
     if av is not None:
-        return _decode_with_pyav(path, av)
+        yield from _decoded_by_pyav(path, av)
+        return
     if isinstance(refusal, AudioError):
         raise refusal
     raise MissingExtra(
@@ -162,11 +213,12 @@ class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]  # mypy skips sou
         return False
 
 
-def _decode_with_soundfile(path: Path) -> tuple[Samples, int]:
+def _decoded_by_soundfile(path: Path) -> Iterator[_Decoded]:
     # Bytes, where the system has them: a name may hold some that are not text in any encoding.
     name = os.fsencode(path) if os.name == "posix" else str(path)
     with _quiet_c_stderr, _FrontToBack(name) as file:
-        return _joined(path, _soundfile_blocks(file), soundfile.SoundFileError), file.samplerate
+        for block in _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError):
+            yield _Decoded(block, file.samplerate)
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
@@ -186,7 +238,7 @@ def _pyav() -> ModuleType | None:
     return module
 
 
-def _decode_with_pyav(path: Path, av: Any) -> tuple[Samples, int]:
+def _decoded_by_pyav(path: Path, av: Any) -> Iterator[_Decoded]:
     # FFmpeg gets an open file, not a name, and may open no other: names such as "http:..." mean more to it
     # than to us, and a playlist could name any file of this machine.
     try:
@@ -200,8 +252,9 @@ def _decode_with_pyav(path: Path, av: Any) -> tuple[Samples, int]:
                     f"{_name(path)}: no sound track was found in it; give a sound file, or a video that has sound"
                 )
             resampler = av.AudioResampler(format="flt")
-            blocks = _pyav_blocks(container.demux(stream), resampler, av.FFmpegError)
-            return _joined(path, blocks, (av.FFmpegError, ValueError)), resampler.rate
+            found = _pyav_blocks(container.demux(stream), resampler, av.FFmpegError)
+            for block in _until_break(path, found, (av.FFmpegError, ValueError)):
+                yield _Decoded(block, resampler.rate)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", type(error).__name__)
         raise AudioError(
@@ -233,43 +286,58 @@ def _mono(block: Samples) -> Samples:
     return mean
 
 
-def _joined(
-    path: Path, blocks: Iterator[Samples], breaking_off: type[Exception] | tuple[type[Exception], ...]
-) -> Samples:
-    """Return the blocks as one waveform: all of them, or those before the decoder breaks off."""
-    collected: list[Samples] = []
+def _until_break(
+    path: Path, found: Iterator[Samples], breaking_off: type[Exception] | tuple[type[Exception], ...]
+) -> Iterator[Samples]:
+    """Yield the blocks that hold samples: all of them, or those before the decoder breaks off."""
+    samples = 0
     try:
-        for block in blocks:
-            collected.append(block)
+        for block in found:
+            samples += len(block)
+            if len(block):
+                yield block
     except breaking_off as error:
-        if collected:
+        if samples:
             _log.warning("%s: broken; only the sound before the break is used (%s)", _name(path), error)
-    if not any(map(len, collected)):
+    if not samples:
         raise AudioError(
             f"{_name(path)}: not one sample can be decoded; the file is empty or damaged: "
             "export it again or leave it out"
         )
-    return np.concatenate(collected)
 
 
-def _resampled(waveform: Samples, path: Path, file_rate_hz: int, sample_rate_hz: int) -> Samples:
-    """Return a decoded waveform at `sample_rate_hz`; raise AudioError where its numbers make no sense."""
+def _resampled(decoded: Iterator[_Decoded], path: Path, sample_rate_hz: int) -> Iterator[Samples]:
+    """Yield decoded blocks at `sample_rate_hz`; raise AudioError where their numbers make no sense."""
+    stream: soxr.ResampleStream | None = None
+    first, samples = np.empty(0, np.float32), 0
+    for block, rate_hz in decoded:
+        _refuse_nonsense(block, rate_hz, path)
+        if rate_hz == sample_rate_hz:
+            yield block
+            continue
+        if stream is None:
+            first, stream = block[:1], soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
+        resampled: Samples = stream.resample_chunk(block)
+        samples += len(resampled)
+        yield resampled
+    if stream is not None:
+        last: Samples = stream.resample_chunk(np.empty(0, np.float32), last=True)
+        # Less than half a sample, at the new rate, is still a sound file.
+        yield last if samples + len(last) else first
+
+
+def _refuse_nonsense(block: Samples, rate_hz: int, path: Path) -> None:
     lowest, highest = _PLAUSIBLE_RATES_HZ
-    if not lowest <= file_rate_hz <= highest:
+    if not lowest <= rate_hz <= highest:
         raise AudioError(
-            f"{_name(path)}: a sample rate of {file_rate_hz} Hz is outside {lowest} to {highest} Hz; "
+            f"{_name(path)}: a sample rate of {rate_hz} Hz is outside {lowest} to {highest} Hz; "
             "the header is damaged: export the file again or leave it out"
         )
-    if not np.abs(waveform).max() <= _LOUDEST_PLAUSIBLE:
+    if not np.abs(block).max() <= _LOUDEST_PLAUSIBLE:
         raise AudioError(
             f"{_name(path)}: holds samples that are infinite or not numbers; "
             "export it again, say as 16-bit flac, or leave it out"
         )
-    if file_rate_hz == sample_rate_hz:
-        return waveform
-    resampled: Samples = soxr.resample(waveform, file_rate_hz, sample_rate_hz, quality="HQ")
-    # Less than half a sample, at the new rate, is still a sound file.
-    return resampled if len(resampled) else waveform[:1]
 
 
 class _QuietCStderr:

@@ -5,12 +5,14 @@ that every augmentation can be tested by hand-made draws and replayed.
 """
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 Floats: TypeAlias = NDArray[np.floating]
 Integers: TypeAlias = NDArray[np.int64]
@@ -132,16 +134,14 @@ def overlay_patches(patches: Floats, overlay: Overlay, *, std: Floats) -> Floats
     its level. `std` (bands,) dB is what the patches were divided by; their mean cancels out.
     """
     (rows,) = np.nonzero(np.isfinite(overlay.level_db))
+    nepers = math.log(10.0) / 10.0
+    level = nepers * overlay.level_db[rows, None, None]
+    scale = np.asarray(std * nepers, patches.dtype)
+    first = patches[rows] * scale + np.minimum(level, 0.0)
+    second = patches[overlay.partner[rows]] * scale - np.maximum(level, 0.0)
     out = np.array(patches)
-    if len(rows):
-        nepers = math.log(10.0) / 10.0
-        level = nepers * overlay.level_db[rows, None, None]
-        scale = torch.from_numpy(np.asarray(std * nepers, patches.dtype))
-        # torch, because numpy's logaddexp takes a tenth of a training step.
-        first, second = (torch.from_numpy(patches[chosen]) * scale for chosen in (rows, overlay.partner[rows]))
-        first += torch.from_numpy(np.minimum(level, 0.0))
-        second -= torch.from_numpy(np.maximum(level, 0.0))
-        out[rows] = (torch.logaddexp(first, second) / scale).numpy()
+    # As numpy's logaddexp, in a quarter of its time.
+    out[rows] = (np.maximum(first, second) + np.log1p(np.exp(-np.abs(first - second)))) / scale
     return out
 
 
@@ -168,11 +168,13 @@ def apply_gains(patches: Floats, gains_db: Floats, *, std: Floats) -> Floats:
     return np.asarray(patches + (gains_db / std)[:, None, :])
 
 
-def apply_mixup(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+def apply_mixup(rows: "torch.Tensor", mixing: Mixing) -> "torch.Tensor":
     """Returns lambda' * x_1 + (1 - lambda') * x_2 for every row and its partner; any trailing shape.
 
     Report: Eq. 2. Patches and labels are mixed by the same draw, in two calls.
     """
+    import torch  # tagging draws masks, too, and must not wait for it
+
     lam = torch.from_numpy(mixing.lam).to(rows.device).view(-1, *[1] * (rows.dim() - 1))
     partner = torch.from_numpy(mixing.partner).to(rows.device)
     return lam * rows + (1.0 - lam) * rows[partner]

@@ -21,9 +21,11 @@ class MaxPooled(Backbone):
 class MeanMax(Backbone):
     """Table 1, then mean plus maximum over frequency, and of that mean plus maximum over time."""
 
-    def summarise(self, maps: torch.Tensor) -> torch.Tensor:
-        over_time = maps.mean(dim=3) + maps.amax(dim=3)
-        return over_time.mean(dim=2) + over_time.amax(dim=2)
+    def over_frequency(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.mean(dim=3) + maps.amax(dim=3)
+
+    def over_time(self, columns: torch.Tensor) -> torch.Tensor:
+        return columns.mean(dim=2) + columns.amax(dim=2)
 
 
 class Attentive(Backbone):
@@ -36,10 +38,10 @@ class Attentive(Backbone):
         super().__init__(width=width, input_pooling=input_pooling)
         self.attention = nn.Linear(self.features, self.features)
 
-    def summarise(self, maps: torch.Tensor) -> torch.Tensor:
-        over_time = maps.mean(dim=3).transpose(1, 2)
-        weights: torch.Tensor = self.attention(over_time).float().softmax(dim=1)
-        return (weights * over_time).sum(dim=1)
+    def over_time(self, columns: torch.Tensor) -> torch.Tensor:
+        in_time = columns.transpose(1, 2)
+        weights: torch.Tensor = self.attention(in_time).float().softmax(dim=1)
+        return (weights * in_time).sum(dim=1)
 
 
 def convolution(inputs: int, outputs: int, size: int, *, groups: int = 1) -> nn.Sequential:

@@ -4,26 +4,25 @@ A checkpoint is one file: weights, the optimiser's state, and the place in the r
 (classes, recipe, normalisation), model.safetensors (backbone and student h without ArcFace's weights), README.md.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from . import backbones, files, recipe
-from .errors import ModelError, RecipeError, RunError, TableError
-from .labels import Vocabulary
+from .errors import ModelError, RunError
+from .model import MODEL_FORMAT, write_config
+from .model import ModelConfig as ModelConfig
+from .model import load_config as load_config
+from .model import model_digest as model_digest
 from .network import TeacherStudent
 
 CHECKPOINT_FORMAT = 1
-MODEL_FORMAT = 1
 _KEPT = 2
 
 
@@ -38,16 +37,6 @@ class Place:
     def name(self) -> str:
         """The checkpoint's file name; sorts in the order of training."""
         return f"stage{self.stage}-{self.step:08d}.safetensors"
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What a tagger has to know beside the weights; mean and std per mel band are (bands,) dB."""
-
-    vocabulary: Vocabulary
-    recipe: recipe.Recipe
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
 
 
 def save_checkpoint(
@@ -125,39 +114,8 @@ def save_model(folder: Path, config: ModelConfig, network: TeacherStudent, *, ca
     folder.mkdir(parents=True, exist_ok=True)
     header = {"format": MODEL_FORMAT, "backbone": config.recipe.network.backbone}
     _save(folder / "model.safetensors", _shipped(network.state_dict()), header)
-    content = {
-        "format": MODEL_FORMAT,
-        "classes": list(config.vocabulary.names),
-        "mean": config.mean.tolist(),
-        "std": config.std.tolist(),
-        "recipe": config.recipe.model_dump(exclude_none=True),
-    }
-    files.atomic_write(folder / "config.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_config(folder, config)
     files.atomic_write(folder / "README.md", card)
-
-
-def load_config(folder: Path) -> ModelConfig:
-    """Reads a model's config.json; ModelError where the folder is no model or is damaged."""
-    path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        if content["format"] != MODEL_FORMAT:
-            raise ModelError(f"{path}: a model of format {content['format']}, this version reads {MODEL_FORMAT}")
-        config = ModelConfig(
-            Vocabulary(tuple(content["classes"])),
-            recipe.resolve(content["recipe"], where=str(path)),
-            np.array(content["mean"], np.float32),
-            np.array(content["std"], np.float32),
-        )
-        bands = (config.recipe.features.mel_bands,)
-        if config.mean.shape != bands or config.std.shape != bands or not np.isfinite(config.mean + config.std).all():
-            raise ValueError(f"mean and std are not {bands[0]} numbers each")
-        return config
-    except (FileNotFoundError, NotADirectoryError):
-        hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
-        raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecipeError, TableError) as error:
-        raise ModelError(f"{path}: damaged ({error}); copy the model folder anew") from None
 
 
 def load_network(folder: Path, config: ModelConfig) -> TeacherStudent:
@@ -180,12 +138,6 @@ def load_network(folder: Path, config: ModelConfig) -> TeacherStudent:
         raise ModelError(f"{path}: does not fit config.json, first at {min(wrong)}; copy the model folder anew")
     network.load_state_dict(tensors, strict=False)
     return network.eval()
-
-
-def model_digest(folder: Path) -> str:
-    """Returns a digest of a model's config and weights: two models with the same one give the same scores."""
-    content = b"".join((folder / name).read_bytes() for name in ("config.json", "model.safetensors"))
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def new_network(settings: recipe.Recipe, *, classes: int, mixed_precision: bool = False) -> TeacherStudent:

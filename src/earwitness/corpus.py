@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -227,9 +228,16 @@ def _decode(path: str, features: recipe.Features) -> _Decoded:
 
 def read(path: Path, features: recipe.Features) -> tuple[NDArray[np.float32], bool]:
     """Returns a file's log-mel (frames, bands) float32 dB and whether it is silent throughout. AudioError."""
-    try:
+    with reading(path):
         waveform = audio.read(path, sample_rate_hz=features.sample_rate_hz)
         return log_mel_of(waveform, features), audio.is_silent(waveform)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the machine has against reading a file into AudioError."""
+    try:
+        yield
     except MemoryError:
         raise AudioError(f"{path}: too long for this machine's memory; cut it into parts or leave it out") from None
     except OSError as error:

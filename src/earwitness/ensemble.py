@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from . import corpus, tables
+from . import longsound, tables
 from .errors import ModelError, RecipeError, TableError
 from .labels import Vocabulary
-from .recipe import Features
-from .tagging import Floats, Tagged, Tagger, best_first, tag_each
+from .longsound import LogMel
+from .recipe import Features, Precision, Windows
+from .tagging import Tagged, Tagger, best_first, tag_each
 
 How: TypeAlias = Literal["arithmetic", "geometric", "rank"]
 Scores: TypeAlias = NDArray[np.float64]
@@ -152,9 +153,14 @@ class EnsembleTagger:
         mean: Mean = EQUAL,
         hop_frames: int | None = None,
         device: str | None = None,
+        windows: Windows = "exact",
+        precision: Precision = "float32",
     ) -> "EnsembleTagger":
-        """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError."""
-        members = [Tagger.load(folder, device=device) for folder in folders]
+        """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError.
+
+        `device`, `windows` and `precision` are as in `Tagger.load`.
+        """
+        members = [Tagger.load(folder, device=device, windows=windows, precision=precision) for folder in folders]
         if hop_frames:
             members = [member.with_hop(hop_frames) for member in members]
         return cls(members, names=[str(folder) for folder in folders], mean=mean)
@@ -167,12 +173,12 @@ class EnsembleTagger:
         """Yields every file's scores in the order given; a bad file yields its error, and the rest go on."""
         yield from tag_each(paths, self._read, self._score)
 
-    def _read(self, path: Path) -> dict[Features, Floats]:
+    def _read(self, path: Path) -> dict[Features, LogMel]:
         """Returns a file's log-mels, one for each kind of features among the members."""
         kinds = dict.fromkeys(member.recipe.features for member in self.members)
-        return {features: corpus.read(path, features)[0] for features in kinds}
+        return {features: longsound.read(path, features) for features in kinds}
 
-    def _score(self, log_mels: dict[Features, Floats]) -> Scores:
+    def _score(self, log_mels: dict[Features, LogMel]) -> Scores:
         scores = [member.scores_of_log_mel(log_mels[member.recipe.features]) for member in self.members]
         return combine_scores(scores, how=self.mean.how, weights=self.mean.weights)
 

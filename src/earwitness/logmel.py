@@ -9,7 +9,7 @@ Report: section 2.1. What it leaves unsaid is settled in docs/paper.md, rows 16 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +20,9 @@ import numpy.typing as npt
 # Frames transformed at a time: the block's float64 spectrum (half a megabyte) stays in the cache, and
 # memory stays flat however long the waveform is.
 _FRAMES_PER_BLOCK = 64
+
+# Frames of a waveform in blocks that are worked out at once.
+_FRAMES_PER_YIELD = 1024
 
 # The mel filters are applied this many bands at a time: see `_filter_strips`.
 _BANDS_PER_STRIP = 16
@@ -78,6 +81,55 @@ def log_mel(
     else:
         levels_db += np.float32(20 * math.log10(peak) - 10 * math.log10(reference))
     return np.maximum(levels_db, np.float32(floor_db), out=levels_db)
+
+
+def levels_in_blocks(
+    blocks: Iterable[npt.NDArray[np.float32]],
+    *,
+    sample_rate_hz: float = 32_000,
+    fft_length: int = 1024,
+    hop_length: int = 500,
+    mel_bands: int = 128,
+    fmin_hz: float = 0.0,
+    fmax_hz: float = 16_000.0,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the levels of a waveform that comes in blocks, in memory that does not grow with it.
+
+    Each is (frames, mel_bands) float32 dB relative to a power of 1, without a floor: what is left to do is to
+    subtract the reference, for which `log_mel` takes the largest of all, and to raise to the floor.
+    """
+    strips = _filter_strips(sample_rate_hz, fft_length, mel_bands, fmin_hz, fmax_hz)
+    # Whole frames of samples that are kept, because the next frames reach back into them.
+    before = -(-fft_length // (2 * hop_length))
+    ahead = before * hop_length
+    kept, skipped, total = np.empty(0, np.float32), 0, 0
+
+    def levels(samples: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
+        made = np.empty((skipped + frames, mel_bands), np.float32)
+        _write_levels_db(made, samples, 1.0, strips, fft_length, hop_length)
+        return made[skipped:]
+
+    for gathered in _gathered(blocks, _FRAMES_PER_YIELD * hop_length):
+        kept, total = np.concatenate([kept, gathered]), total + len(gathered)
+        frames = (len(kept) - ahead) // hop_length - skipped
+        if frames > 0:
+            yield levels(kept, frames)
+            done = skipped + frames
+            kept, skipped = kept[(done - min(before, done)) * hop_length :], min(before, done)
+    if frames := (frames_of(total, hop_length) if not skipped else len(kept) // hop_length - skipped):
+        yield levels(kept, frames)
+
+
+def _gathered(blocks: Iterable[npt.NDArray[np.float32]], least: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the same samples in blocks of at least so many, but for the last."""
+    waiting: list[npt.NDArray[np.float32]] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def frames_of(n_samples: int, hop_length: int = 500) -> int:

@@ -26,6 +26,16 @@ def channels(width: float) -> tuple[int, ...]:
     return tuple(max(1, round(width * stage)) for stage in STAGES)
 
 
+def fast_in_bfloat16(device: torch.device) -> bool:
+    """Tells whether the machine computes bfloat16 convolutions in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 class Stage(nn.Sequential):
     """Two times 3x3 convolution, batch normalisation, ReLU; the convolutions have no bias. Report: Table 1."""
 
@@ -46,7 +56,7 @@ class Backbone(nn.Module):
     Report: Table 1. After the last stage: the mean over frequency, then the maximum over time. `input_pooling` p
     averages p x p cells of the log-mel before the first convolution (1: none, as in the report).
 
-    Backbones that differ from Table 1 (`backbones`) override `stage`, `shrink` or `summarise`.
+    Backbones that differ from Table 1 (`backbones`) override `stage`, `shrink`, `over_frequency` or `over_time`.
     """
 
     def __init__(self, *, width: float, input_pooling: int) -> None:
@@ -63,7 +73,9 @@ class Backbone(nn.Module):
 
     def maps(self, patches: torch.Tensor) -> torch.Tensor:
         """Returns the last stage's maps of patches (n, frames, mels): (n, features, frames / 8 p, mels / 8 p)."""
-        x = patches.unsqueeze(1)
+        # The one channel comes last in memory: else the first stage is laid out otherwise than the rest, and half of a
+        # narrow network's time goes into copies.
+        x = patches.unsqueeze(-1).permute(0, 3, 1, 2)
         if self.input_pooling > 1:
             x = functional.avg_pool2d(x, self.input_pooling)
         for number, stage in enumerate(self.stages):
@@ -80,8 +92,16 @@ class Backbone(nn.Module):
 
     def summarise(self, maps: torch.Tensor) -> torch.Tensor:
         """Returns the features (n, k) of maps (n, k, time, frequency)."""
+        return self.over_time(self.over_frequency(maps))
+
+    def over_frequency(self, maps: torch.Tensor) -> torch.Tensor:
+        """Returns the columns (n, k, time) of maps (n, k, time, frequency), each column of its own."""
+        return maps.mean(dim=3)
+
+    def over_time(self, columns: torch.Tensor) -> torch.Tensor:
+        """Returns the features (n, k) of a patch's columns (n, k, time)."""
         # amax, not max: it has no index to keep and runs in one pass.
-        return maps.mean(dim=3).amax(dim=2)
+        return columns.amax(dim=2)
 
 
 class Head(nn.Module):

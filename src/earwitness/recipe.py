@@ -11,12 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from .errors import RecipeError
+
+# How a tagger does a clip's windows (`windowed`), and a network's arithmetic; auto: bfloat16 where that is fast.
+Windows: TypeAlias = Literal["sliding", "exact", "dense"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 def setting(default: Any, meaning: str, *, symbol: str = "", unit: str = "", **limits: Any) -> Any:
@@ -187,9 +191,7 @@ class Training(Section):
     """How a run is carried out; none of it is in the report."""
 
     seed: int = setting(0, "seed of everything drawn in a run", ge=0)
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "arithmetic of the backbone; auto: bfloat16 where the machine is fast in it"
-    )
+    precision: Precision = setting("auto", "arithmetic of the backbone; auto: bfloat16 where the machine is fast in it")
     checkpoint_every_steps: int = setting(500, "a checkpoint is written every so many steps", unit="steps", ge=1)
     evaluate_every_steps: int = setting(
         3_100, "the held-out fold is tagged every so many steps, and at each stage's end; 0: only there", unit="steps",

@@ -10,25 +10,28 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from . import augment, checkpoint, corpus, logmel, patches
+from . import augment, corpus, logmel, longsound, patches
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
-from .network import TeacherStudent
-from .recipe import Recipe
+from .longsound import LogMel
+from .model import ModelConfig, load_config, model_digest
+from .recipe import Precision, Recipe, Windows
 
 Floats: TypeAlias = NDArray[np.float32]
+Integers: TypeAlias = NDArray[np.int64]
 # (n, frames, bands) float32 normalised patches -> (n, outputs) logits.
 Scorer: TypeAlias = Callable[[Floats], Floats]
 
 # Eq. 6: how many further, SpecAugmented passes a clip of 1, 2, ... 7 windows gets.
 _EXTRA_PASSES = (9, 5, 3, 2, 2, 1, 1)
-_CHUNK = 32
+# So many patches are given to a scorer at once, and so many windows of a clip are under way: memory stays flat.
+_PATCHES_AT_ONCE = 32
+_WINDOWS_AT_ONCE = 1024
 _READ_AHEAD = 4
 _Read = TypeVar("_Read")
 
@@ -39,6 +42,44 @@ class Tagged(NamedTuple):
     path: Path
     scores: NDArray[np.float64] | None
     error: EarwitnessError | None
+
+
+@runtime_checkable
+class ScoresWindows(Protocol):
+    """A scorer that does all windows of a log-mel in its own way, beside patches (`windowed.WindowScorer`).
+
+    `windows` names the way. Where a log-mel is given in parts, `context_frames` more frames on both sides of a part's
+    windows count; parts begin at multiples of it.
+    """
+
+    windows: Windows
+    context_frames: int
+
+    def __call__(self, patches: Floats) -> Floats:
+        """Returns the logits (n, outputs) of normalised patches (n, frames, bands)."""
+
+    def of_windows(self, log_mel: Floats, starts: Integers) -> Floats:
+        """Returns the logits (n, outputs) of the windows that begin at `starts` (n,) of a log-mel (t, bands)."""
+
+
+class Sliding:
+    """Any scorer as one that does windows: each by itself, a few at a time."""
+
+    windows: Windows = "sliding"
+    context_frames = 0
+
+    def __init__(self, scorer: Scorer, *, frames: int) -> None:
+        self._scorer, self._frames = scorer, frames
+
+    def __call__(self, patches: Floats) -> Floats:
+        return self._scorer(np.ascontiguousarray(patches))
+
+    def of_windows(self, log_mel: Floats, starts: Integers) -> Floats:
+        # A few windows at a time: those of an hour of sound together fill gigabytes.
+        chunks = (starts[at : at + _PATCHES_AT_ONCE] for at in range(0, len(starts), _PATCHES_AT_ONCE))
+        return np.concatenate(
+            [self._scorer(np.stack([log_mel[start : start + self._frames] for start in chunk])) for chunk in chunks]
+        )
 
 
 class TagsFiles(Protocol):
@@ -67,7 +108,7 @@ def combine(forward: Floats, backward: Floats | None, *, classes: int) -> NDArra
 
 
 class Tagger:
-    """Scores sound with a scorer: any callable from normalised patches to logits.
+    """Scores sound with a scorer: any callable from normalised patches to logits, or one that also does windows.
 
     `mean` and `std` (bands,) are the normalisation the scorer was trained with. `digest` tells models apart; it is
     empty for a tagger that was not loaded from a folder.
@@ -75,7 +116,7 @@ class Tagger:
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: Scorer | ScoresWindows,
         *,
         vocabulary: Vocabulary,
         recipe: Recipe,
@@ -84,23 +125,41 @@ class Tagger:
         digest: str = "",
     ) -> None:
         self.vocabulary, self.recipe, self.digest = vocabulary, recipe, digest
-        self._scorer, self._mean, self._std = scorer, mean, std
+        self._mean, self._std = mean, std
+        self._scorer: ScoresWindows = (
+            scorer if isinstance(scorer, ScoresWindows) else Sliding(scorer, frames=recipe.patches.frames)
+        )
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None) -> Self:
-        """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError."""
-        config = checkpoint.load_config(Path(folder))
-        network = checkpoint.load_network(Path(folder), config)
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        network = network.on(target)
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str | None = None,
+        windows: Windows = "exact",
+        precision: Precision = "float32",
+    ) -> Self:
+        """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError.
+
+        `windows` "sliding" scores every window by itself, "exact" gives the same scores from one pass over the clip,
+        "dense" is faster still and differs a little. `precision` is the network's arithmetic; "auto" is bfloat16 where
+        the machine is fast in it.
+        """
+        config = load_config(Path(folder))
+        scorer, marks = _torch_scorer(Path(folder), config, device, windows, precision)
         return cls(
-            student_scorer(network, target),
+            scorer,
             vocabulary=config.vocabulary,
             recipe=config.recipe,
             mean=config.mean,
             std=config.std,
-            digest=checkpoint.model_digest(Path(folder)),
+            digest="-".join([model_digest(Path(folder)), *marks]),
         )
+
+    @property
+    def windows(self) -> Windows:
+        """How windows are done: as asked for, or "sliding" where the network has no other way."""
+        return self._scorer.windows
 
     def with_hop(self, frames: int) -> "Tagger":
         """Returns this tagger with its windows so many frames apart, whatever its recipe says."""
@@ -116,25 +175,24 @@ class Tagger:
             digest=self.digest and f"{self.digest}-hop{frames}",
         )
 
-    def scores_of_log_mel(self, log_mel: NDArray[np.floating]) -> NDArray[np.float64]:
+    def scores_of_log_mel(self, log_mel: LogMel) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB.
 
         It is rounded to float16 as those of a store are, so that a file and its copy in a store score the same.
         ModelError where the scores are not finite.
         """
         size, hop = self.recipe.patches.frames, self.recipe.tagging.hop_frames
-        kept = np.asarray(log_mel, np.float16)
-        normal = logmel.normalise(kept, self._mean, self._std)
-        starts = patches.window_starts(len(normal), frames=size, hop=hop)
-        # A few windows at a time: those of an hour of sound together fill gigabytes.
-        chunks = (starts[at : at + _CHUNK] for at in range(0, len(starts), _CHUNK))
-        windows = (np.stack([patches.apply_crop(normal, start, frames=size) for start in chunk]) for chunk in chunks)
+        starts = patches.window_starts(len(log_mel), frames=size, hop=hop)
+        total, count = np.zeros(len(self.vocabulary)), len(starts)
+        for part, begins in self._parts(log_mel, starts):
+            total += self._window_scores(part, begins).sum(axis=0)
         repeats = extra_passes(len(starts)) if self.recipe.tagging.augment_short else 0
-        batches = [self._with_augmented(next(windows), kept, repeats)] if repeats else windows
-        scores = np.concatenate([self._patch_scores(batch) for batch in batches]).mean(axis=0)
-        if not np.isfinite(scores).all():
+        if repeats:
+            masked = self._masked(np.asarray(log_mel[:], np.float16), starts, repeats)
+            total, count = total + self._patch_scores(masked).sum(axis=0), count * (1 + repeats)
+        if not np.isfinite(total).all():
             raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
-        return np.asarray(scores)
+        return np.asarray(total / count)
 
     def scores(self, waveform: Floats) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a waveform (samples,) at the recipe's sampling rate, untrimmed.
@@ -148,7 +206,7 @@ class Tagger:
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
-        log_mel, _ = corpus.read(Path(path), self.recipe.features)
+        log_mel = longsound.read(Path(path), self.recipe.features)
         return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
 
     def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
@@ -156,22 +214,66 @@ class Tagger:
 
         The next files are decoded while one is scored; memory does not grow with their number.
         """
-        yield from tag_each(paths, lambda path: corpus.read(path, self.recipe.features)[0], self.scores_of_log_mel)
+        yield from tag_each(paths, lambda path: longsound.read(path, self.recipe.features), self.scores_of_log_mel)
 
-    def _with_augmented(self, plain: Floats, log_mel: NDArray[np.float16], repeats: int) -> Floats:
-        """Returns the windows of all passes of Eq. 6: plain, then `repeats` times with masks seeded by the content."""
-        rng = np.random.default_rng(_content_seed(log_mel))
-        settings = self.recipe.augmentation.spec_augment()
-        return np.concatenate([plain, *(augment.spec_augment(rng, plain, **settings) for _ in range(repeats))])
+    def _normal(self, log_mel: NDArray[np.floating]) -> Floats:
+        """Returns frames as the scorer gets them: rounded as in a store, normalised, repeat-padded to a patch."""
+        normal = logmel.normalise(np.asarray(log_mel, np.float16), self._mean, self._std)
+        return np.asarray(patches.repeat_pad(normal, frames=self.recipe.patches.frames), np.float32)
 
-    def _patch_scores(self, windows: Floats) -> NDArray[np.float64]:
-        """Returns every window's scores (n, classes), its reversal averaged in where the classes are doubled."""
-        forward = self._logits(windows)
-        backward = self._logits(windows[:, ::-1]) if self.recipe.augmentation.reversal else None
+    def _parts(self, log_mel: LogMel, starts: Integers) -> Iterator[tuple[Floats, Integers]]:
+        """Yields normalised parts of a log-mel, a bounded number of windows each, and where these begin in them."""
+        context = self._scorer.context_frames
+        for at in range(0, len(starts), _WINDOWS_AT_ONCE):
+            chunk = starts[at : at + _WINDOWS_AT_ONCE]
+            first = max(int(chunk[0]) - context, 0)
+            first -= first % context if context else 0
+            last = int(chunk[-1]) + self.recipe.patches.frames + context
+            yield self._normal(log_mel[first:last]), chunk - first
+
+    def _window_scores(self, log_mel: Floats, starts: Integers) -> NDArray[np.float64]:
+        """Returns the scores (n, classes) of a log-mel's windows, their reversal averaged in where classes are doubled.
+
+        The windows of the reversed log-mel are the reversed windows, so they share a pass just as well.
+        """
+        forward, backward = self._scorer.of_windows(log_mel, starts), None
+        if self.recipe.augmentation.reversal:
+            reversed_starts = len(log_mel) - self.recipe.patches.frames - starts
+            backward = self._scorer.of_windows(log_mel[::-1], reversed_starts)
         return combine(forward, backward, classes=len(self.vocabulary))
 
-    def _logits(self, windows: Floats) -> Floats:
-        return self._scorer(np.ascontiguousarray(windows))
+    def _masked(self, log_mel: NDArray[np.float16], starts: Integers, repeats: int) -> Floats:
+        """Returns the windows of the further passes of Eq. 6, with masks that are seeded by the content.
+
+        They share no pass: a frequency mask changes every column of its window, and each window has masks of its own.
+        """
+        rng, normal = np.random.default_rng(_content_seed(log_mel)), self._normal(log_mel)
+        plain = np.stack([patches.apply_crop(normal, start, frames=self.recipe.patches.frames) for start in starts])
+        settings = self.recipe.augmentation.spec_augment()
+        return np.concatenate([augment.spec_augment(rng, plain, **settings) for _ in range(repeats)])
+
+    def _patch_scores(self, windows: Floats) -> NDArray[np.float64]:
+        """Returns each patch's scores (n, classes), its reversal averaged in where the classes are doubled."""
+        forward = self._scorer(windows)
+        backward = self._scorer(windows[:, ::-1]) if self.recipe.augmentation.reversal else None
+        return combine(forward, backward, classes=len(self.vocabulary))
+
+
+def _torch_scorer(
+    folder: Path, config: ModelConfig, device: str | None, windows: Windows, precision: Precision
+) -> tuple[ScoresWindows, list[str]]:
+    """Returns a model's student as a scorer, and what marks its scores where they are not the model's own."""
+    import torch
+
+    from . import checkpoint, windowed
+    from .network import fast_in_bfloat16
+
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and fast_in_bfloat16(target))
+    network = checkpoint.load_network(folder, config)
+    frames = config.recipe.patches.frames
+    scorer = windowed.student_scorer(network, target, frames=frames, windows=windows, bfloat16=bfloat16)
+    return scorer, ["dense"] * (scorer.windows == "dense") + ["bfloat16"] * bfloat16
 
 
 def best_first(scores: NDArray[np.float64], vocabulary: Vocabulary) -> dict[str, float]:
@@ -200,24 +302,6 @@ def _read_ahead(paths: Iterator[Path], read: Callable[[Path], _Read]) -> Iterato
             queue.extend((path, pool.submit(read, path)) for path in islice(paths, 1))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def student_scorer(network: TeacherStudent, device: torch.device) -> Scorer:
-    """Returns the student h of a network as a scorer."""
-    return _scorer(network.student_logits, device)
-
-
-def teacher_scorer(network: TeacherStudent, device: torch.device) -> Scorer:
-    """Returns the teacher g of a network as a scorer."""
-    return _scorer(network.teacher_logits, device)
-
-
-def _scorer(logits: Callable[[torch.Tensor], torch.Tensor], device: torch.device) -> Scorer:
-
-    def score(windows: Floats) -> Floats:
-        return np.asarray(logits(torch.from_numpy(windows).to(device)).float().cpu())
-
-    return score
 
 
 def _content_seed(log_mel: NDArray[np.float16]) -> int:

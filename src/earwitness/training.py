@@ -35,11 +35,12 @@ from . import (
     schedule,
     start,
     tagging,
+    windowed,
 )
 from .checkpoint import Place
 from .errors import Diverged, RunError
 from .folds import FOLDS
-from .network import TeacherStudent
+from .network import TeacherStudent, fast_in_bfloat16
 
 RUN_FORMAT = 1
 _LOG_EVERY_STEPS = 10
@@ -142,16 +143,6 @@ def _possible(stage: recipe.Stage, *, curated: int, noisy: int) -> recipe.Stage 
     if lacks_noisy and stage.curated and curated:
         return stage.model_copy(update={"method": "supervised", "curated": rows, "noisy": 0})
     return None
-
-
-def fast_in_bfloat16(device: torch.device) -> bool:
-    """Tells whether the machine computes bfloat16 convolutions in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def train(
@@ -261,7 +252,7 @@ class _Run:
             if labels:
                 knows = step or self._start or stage.number > self._stages[0].number
                 if knows and step % stage.settings.relabel_every_steps == 0:
-                    labels.refresh(tagging.teacher_scorer(self._labeller, self._device))
+                    labels.refresh(self._teacher_scorer())
                 if stage.settings.certainty_power:
                     shares = labels.shares(stage.settings.certainty_power)
             batch = feed(step, shares)
@@ -393,10 +384,13 @@ class _Run:
         self._metrics.add({"step": step, "held_out_lwlrap": overall, "held_out_clips": len(rows)})
         self._observer.evaluated(step, overall)
 
+    def _teacher_scorer(self) -> tagging.Scorer:
+        return windowed.teacher_scorer(self._labeller, self._device, frames=self._settings.patches.frames)
+
     def _tagger(self) -> tagging.Tagger:
         moments = self._store.moments
         return tagging.Tagger(
-            tagging.student_scorer(self._plain_network, self._device),
+            windowed.student_scorer(self._plain_network, self._device, frames=self._settings.patches.frames),
             vocabulary=self._store.vocabulary,
             recipe=self._settings,
             mean=moments.mean,

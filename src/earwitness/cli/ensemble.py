@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from .options import HopOption, ThreadsOption, require_room_for, use_threads
+from .options import HopOption, PrecisionOption, ThreadsOption, WindowsOption, require_room_for, use_threads
 from .screen import say
-from .tag import tag_to_csv
+from .tag import tag_to_csv, tagger_of
 
 
 def ensemble(
@@ -22,6 +22,8 @@ def ensemble(
         typer.Option(metavar="PATH", help="a sound file or a folder of them for models to tag; repeatable"),
     ] = None,
     hop_frames: HopOption = None,
+    windows: WindowsOption = "exact",
+    precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
 ) -> None:
     """Average several systems into one CSV. Score tables as they are, or models in one pass over the sound."""
@@ -41,8 +43,12 @@ def ensemble(
 
     mean = systems.mean_of(len(members), how, weights)
     if sounds:
-        tagger = systems.EnsembleTagger.load(models, mean=mean, hop_frames=hop_frames)
-        tag_to_csv(tagger, scoresheet.sound_files(sounds), out)
+        taggers = [tagger_of(model, hop_frames, windows, precision) for model in models]
+        tag_to_csv(
+            systems.EnsembleTagger(taggers, names=[str(model) for model in models], mean=mean),
+            scoresheet.sound_files(sounds),
+            out,
+        )
         return
     result = systems.average_tables([systems.read_table(member) for member in members], mean)
     tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from .options import HopOption, JsonOption, ThreadsOption, require_room_for, use_threads, write_json
+from .options import (
+    HopOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    WindowsOption,
+    require_room_for,
+    use_threads,
+    write_json,
+)
 from .screen import bar, end_with_problems, output, printable, say
 from .tag import tagger_of
 
@@ -15,7 +24,7 @@ if TYPE_CHECKING:
     from ..corpus import Store
     from ..dataset import Dataset
     from ..evaluation import Evaluation, Scored
-    from ..labels import Vocabulary
+    from ..tagging import Tagger
 
 
 def evaluate(
@@ -27,6 +36,8 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table of classes there")] = None,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
     hop_frames: HopOption = None,
+    windows: WindowsOption = "exact",
+    precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
 ) -> None:
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
@@ -39,7 +50,9 @@ def evaluate(
             raise typer.BadParameter("it is for models; a CSV's scores are there already", param_hint="--hop-frames")
         vocabulary, (clips, scored, problems) = evaluation.given_scores(model, source.clips, dataset)
     else:
-        vocabulary, (clips, scored, problems) = _score(model, source, hop_frames, threads)
+        use_threads(threads)
+        tagger = tagger_of(model, hop_frames, windows, precision)
+        vocabulary, (clips, scored, problems) = tagger.vocabulary, _score(tagger, source)
     result = evaluation.evaluate_scores(
         vocabulary.encode_all([clip.labels for clip in clips]), scored, vocabulary,
         usage=[clip.usage for clip in clips],
@@ -53,18 +66,14 @@ def evaluate(
     end_with_problems(problems, "test clips that could not be scored")
 
 
-def _score(
-    model: Path, source: "Store | Dataset", hop_frames: int | None, threads: int | None
-) -> "tuple[Vocabulary, Scored]":
-    """Returns a model's classes, and what it scores the test clips of a store or a dataset."""
-    use_threads(threads)
+def _score(tagger: "Tagger", source: "Store | Dataset") -> "Scored":
+    """Returns what a model scores the test clips of a store or a dataset."""
     from .. import corpus, evaluation
 
-    tagger = tagger_of(model, hop_frames)
     with bar("tagging") as advance:
         if isinstance(source, corpus.Store):
-            return tagger.vocabulary, evaluation.score_store(tagger, source, on_clip=advance)
-        return tagger.vocabulary, evaluation.score_dataset(tagger, source, on_clip=advance)
+            return evaluation.score_store(tagger, source, on_clip=advance)
+        return evaluation.score_dataset(tagger, source, on_clip=advance)
 
 
 def print_evaluation(result: "Evaluation") -> None:

@@ -1,14 +1,23 @@
 """The verb `tag`, and tagging into a CSV."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .options import HopOption, ModelArgument, ThreadsOption, require_room_for, use_threads
+from .options import (
+    HopOption,
+    ModelArgument,
+    PrecisionOption,
+    ThreadsOption,
+    WindowsOption,
+    require_room_for,
+    use_threads,
+)
 from .screen import bar, end_with_problems, say
 
 if TYPE_CHECKING:
+    from ..recipe import Precision, Windows
     from ..scoresheet import Named
     from ..tagging import Tagged, Tagger, TagsFiles
 
@@ -21,6 +30,8 @@ def tag(
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="tags to print for each file")] = 3,
     hop_frames: HopOption = None,
+    windows: WindowsOption = "exact",
+    precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
 ) -> None:
     """Tag sound files. One that can't be read is listed at the end. Stopped, --out goes on when run again."""
@@ -29,7 +40,7 @@ def tag(
     from .. import scoresheet
     from ..tagging import Tagged
 
-    tagger = tagger_of(model, hop_frames)
+    tagger = tagger_of(model, hop_frames, windows, precision)
     sounds = scoresheet.sound_files(paths)
     if out:
         tag_to_csv(tagger, sounds, out)
@@ -43,11 +54,17 @@ def tag(
     end_with_untagged(bad)
 
 
-def tagger_of(model: Path, hop_frames: int | None) -> "Tagger":
+def tagger_of(model: Path, hop_frames: int | None, windows: str, precision: str) -> "Tagger":
     from ..tagging import Tagger
 
-    tagger = Tagger.load(model)
+    tagger = Tagger.load(model, windows=cast("Windows", windows), precision=cast("Precision", precision))
+    say_if_sliding(tagger, windows)
     return tagger.with_hop(hop_frames) if hop_frames else tagger
+
+
+def say_if_sliding(tagger: "Tagger", windows: str) -> None:
+    if tagger.windows != windows:
+        say(f"this model's network has no {windows} windows; each is scored by itself")
 
 
 def tag_to_csv(tagger: "TagsFiles", sounds: "list[Named]", out: Path) -> None:

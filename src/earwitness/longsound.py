@@ -1,0 +1,111 @@
+"""Log-mels of files of any length in flat memory: those of long files lie in a temporary file and are read in parts.
+
+A log-mel is relative to the clip's peak and begins where trimming cuts, and both are known only at the end of a file.
+So levels are kept as they come, and become a log-mel as they are read. Where trimming turns out to cut elsewhere than
+the first minutes said, the file is decoded once more.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import audio, corpus, logmel, recipe
+
+Floats: TypeAlias = NDArray[np.float32]
+
+# Files up to this length are worked on in memory: 77 MB of samples at 32 kHz.
+_LONG_SECONDS = 600
+
+
+class LogMel(Protocol):
+    """A log-mel (frames, bands) in dB that may be an array or lie elsewhere."""
+
+    def __len__(self) -> int:
+        """Returns how many frames there are."""
+
+    def __getitem__(self, frames: slice, /) -> NDArray[np.floating]:
+        """Returns some frames in a row, (n, bands)."""
+
+
+class KeptLogMel:
+    """A log-mel in a temporary file, which is gone with this object."""
+
+    def __init__(self, levels: Iterable[Floats], features: recipe.Features) -> None:
+        self._bands, self._floor_db = features.mel_bands, np.float32(features.floor_db)
+        self._file = tempfile.TemporaryFile(prefix="earwitness-")  # noqa: SIM115 - it lives as long as this object
+        self._frames, loudest = 0, -math.inf
+        for some in levels:
+            some.tofile(self._file)
+            self._frames, loudest = self._frames + len(some), max(loudest, float(some.max()))
+        # As `logmel.log_mel` has it, where a clip in which nothing is heard gets the floor everywhere.
+        peak = features.reference == "peak"
+        self._reference_db = np.float32(max(loudest, -200.0) if peak else 10 * math.log10(float(features.reference)))
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, frames: slice) -> Floats:
+        first, last, step = frames.indices(self._frames)
+        if step != 1:
+            raise ValueError("frames of a kept log-mel are read in a row")
+        self._file.seek(first * self._bands * 4)
+        found = np.frombuffer(self._file.read(max(last - first, 0) * self._bands * 4), np.float32)
+        return np.asarray(np.maximum(found.reshape(-1, self._bands) - self._reference_db, self._floor_db))
+
+
+def read(path: Path, features: recipe.Features) -> LogMel:
+    """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError as `corpus.read`."""
+    with corpus.reading(path):
+        found, finder = audio.blocks(path, sample_rate_hz=features.sample_rate_hz), audio.SpanFinder()
+        first: list[Floats] = []
+        for block in found:
+            first.append(block)
+            finder.add(block)
+            if finder.samples > _LONG_SECONDS * features.sample_rate_hz:
+                return _kept(path, chain(first, _watched(found, finder)), finder, features)
+        return corpus.log_mel_of(np.concatenate(first), features)
+
+
+def _kept(path: Path, found: Iterable[Floats], finder: audio.SpanFinder, features: recipe.Features) -> KeptLogMel:
+    trimmed = features.trim_below_peak_db
+    guess, _ = finder.span(below_peak_db=trimmed)
+    kept = KeptLogMel(_levels(_between(found, guess, None), features), features)
+    begin, end = finder.span(below_peak_db=trimmed)
+    if (begin, end) == (guess, finder.samples):
+        return kept
+    again = audio.blocks(path, sample_rate_hz=features.sample_rate_hz)
+    return KeptLogMel(_levels(_between(again, begin, end), features), features)
+
+
+def _watched(found: Iterable[Floats], finder: audio.SpanFinder) -> Iterator[Floats]:
+    for block in found:
+        finder.add(block)
+        yield block
+
+
+def _between(found: Iterable[Floats], begin: int, end: int | None) -> Iterator[Floats]:
+    """Yields the samples of a waveform in blocks from `begin` on and before `end`."""
+    at = 0
+    for block in found:
+        part = block[max(begin - at, 0) : None if end is None else max(end - at, 0)]
+        at += len(block)
+        if len(part):
+            yield part
+
+
+def _levels(blocks: Iterable[Floats], features: recipe.Features) -> Iterator[Floats]:
+    return logmel.levels_in_blocks(
+        blocks,
+        sample_rate_hz=features.sample_rate_hz,
+        fft_length=features.fft_length,
+        hop_length=features.hop_length,
+        mel_bands=features.mel_bands,
+        fmin_hz=features.fmin_hz,
+        fmax_hz=features.fmax_hz,
+    )
