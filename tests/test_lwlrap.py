@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score
 
-from earwitness.lwlrap import bootstrap_interval, lwlrap, paired_bootstrap
+from earwitness.lwlrap import bootstrap_interval, clip_sums, lwlrap, paired_bootstrap, paired_bootstrap_of_sums
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
 
@@ -231,3 +231,14 @@ def test_a_table_does_not_differ_from_itself():
 def test_bootstrap_refuses_settings_out_of_range(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         bootstrap_interval(WORKED_TRUTH, WORKED_SCORES, **settings)
+
+
+def test_clip_sums_are_enough_to_compare_tables() -> None:
+    rng = np.random.default_rng(3)
+    truth, a, b = rng.random((50, 6)) < 0.3, rng.random((50, 6)), rng.random((50, 6))
+    sums = clip_sums(truth, a)
+    assert sums[:, 1].sum() / sums[:, 0].sum() == pytest.approx(lwlrap(truth, a).overall)
+    assert len(sums) == truth.any(axis=1).sum()
+    expected = paired_bootstrap(truth, a, b, seed=4)
+    assert paired_bootstrap_of_sums(sums, clip_sums(truth, b), seed=4) == expected
+    assert expected[0] == pytest.approx(lwlrap(truth, a).overall - lwlrap(truth, b).overall)

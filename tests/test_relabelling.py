@@ -112,3 +112,13 @@ def test_clips_are_drawn_by_their_highest_label(tiny_store: Path) -> None:
     labels.labels = np.array([[0.1, 0.5], [0.25, 0.0]], np.float32)
     np.testing.assert_allclose(labels.shares(1.0), [2 / 3, 1 / 3])
     np.testing.assert_allclose(labels.shares(2.0), [0.8, 0.2])
+    assert labels.shares(0.0) is None
+
+
+def test_what_the_given_labels_are_worth_is_summed_up(tiny_store: Path) -> None:
+    labels = clip_labels(Store(tiny_store))
+    given = Store(tiny_store).labels[Store(tiny_store).rows("noisy")]
+    labels.labels = np.where(given > 0, 0.25, 0.9).astype(np.float32)
+    found = labels.summary()
+    assert found["given_labels_right"] == pytest.approx(0.25)
+    assert found["given_if_present"] == 0.5 and found["given_if_absent"] == pytest.approx(labels.rates.false.mean())

@@ -3,9 +3,9 @@
     python benchmarks/quality/run.py STORE --work FOLDER --grid benchmarks/quality/grid.toml --results results.jsonl
 
 A method is a recipe of the package and nothing else. Each finished run appends one line to the results: method, seed,
-lwlrap of the store's test clips with its interval, CPU minutes, peak memory, versions, the command. Runs that have a
-line are not made again; a run that was killed is resumed. The scores of every run stay in the work folder, for paired
-comparisons by render.py.
+lwlrap of the store's test clips with its interval, each clip's share of it (for paired comparisons by render.py), CPU
+minutes, peak memory, versions, the command. Runs that have a line are not made again; a run that was killed is
+resumed.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from earwitness import corpus, lwlrap, tables
 
 PARALLEL = 2
 
@@ -75,9 +77,12 @@ def carry_out(run: dict[str, Any], store: Path, work: Path, results: Path) -> No
         "evaluate", folder / "model", store, "--json", figures, "--scores", scores, "--threads", 1, log=log
     )
     found = json.loads(figures.read_text("utf-8"))
+    opened = corpus.Store(store)
+    truth, scored = opened.labels[opened.rows("test")], tables.read_scores(scores)[1]
     line = run | {
         "lwlrap": found["lwlrap"], "interval": found["interval"], "clips": found["clips"],
         "train_cpu_minutes": round(train_seconds / 60, 2), "test_cpu_minutes": round(test_seconds / 60, 2),
+        "clip_sums": [[int(labels), round(total, 4)] for labels, total in lwlrap.clip_sums(truth, scored)],
         "peak_memory_mb": memory, "resumed": bool(resume), "held_out_lwlrap": held_out(folder),
         "python": platform.python_version(), "versions": json.loads((folder / "run.json").read_text())["versions"],
         "command": command.replace(str(work), "WORK").replace(str(store), store.name),

@@ -71,7 +71,7 @@ def bootstrap_interval(
     another draw of test clips could move the figure; it says nothing about another run of training.
     Raises ValueError as `lwlrap` does, and for `level` outside (0, 1) or `resamples` below 1.
     """
-    resampled = _resampled_lwlraps([_Ranking(truth, scores)], seed=seed, resamples=resamples)
+    resampled = _resampled_lwlraps([clip_sums(truth, scores)], seed=seed, resamples=resamples)
     return _middle(resampled[:, 0], level)
 
 
@@ -91,10 +91,32 @@ def paired_bootstrap(
     set can show.
     Raises ValueError as `bootstrap_interval` does.
     """
-    rankings = [_Ranking(truth, scores_a), _Ranking(truth, scores_b)]
-    resampled = _resampled_lwlraps(rankings, seed=seed, resamples=resamples)
-    total_a, total_b = (ranking.precisions.sum() for ranking in rankings)
-    difference = float((total_a - total_b) / rankings[0].labels.sum())
+    sums = clip_sums(truth, scores_a), clip_sums(truth, scores_b)
+    return paired_bootstrap_of_sums(*sums, seed=seed, resamples=resamples, level=level)
+
+
+def clip_sums(truth: ArrayLike, scores: ArrayLike) -> Floats:
+    """Each labelled clip's labels and the sum of the precisions at them, (labelled clips, 2).
+
+    lwlrap is the ratio of the totals of both, so these are all that has to be kept of a table of scores to compare it
+    with others later. Raises ValueError as `lwlrap` does.
+    """
+    ranking = _Ranking(truth, scores)
+    return np.column_stack([ranking.labels.sum(axis=1), ranking.precisions.sum(axis=1)])
+
+
+def paired_bootstrap_of_sums(
+    sums_a: Floats,
+    sums_b: Floats,
+    *,
+    seed: int | np.random.Generator = 0,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """As `paired_bootstrap`, of the `clip_sums` of both tables, or of the means of several runs' sums."""
+    resampled = _resampled_lwlraps([sums_a, sums_b], seed=seed, resamples=resamples)
+    totals_a, totals_b = sums_a.sum(axis=0), sums_b.sum(axis=0)
+    difference = float(totals_a[1] / totals_a[0] - totals_b[1] / totals_b[0])
     return difference, *_middle(resampled[:, 0] - resampled[:, 1], level)
 
 
@@ -139,13 +161,12 @@ def _count_tied(hits: Flags, ranked: Floats) -> int:
     return int(mixed.any(axis=1).sum())
 
 
-def _resampled_lwlraps(rankings: list[_Ranking], *, seed: int | np.random.Generator, resamples: int) -> Floats:
-    """(resamples, rankings): the lwlrap of each ranking on each resample, the same resamples for all."""
+def _resampled_lwlraps(sums: list[Floats], *, seed: int | np.random.Generator, resamples: int) -> Floats:
+    """(resamples, tables): the lwlrap of each table's clip sums on each resample, the same resamples for all."""
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}")
     rng = np.random.default_rng(seed)
-    # lwlrap is a ratio of two sums over clips, so a resample needs only each clip's share of both.
-    shares = np.column_stack([rankings[0].labels.sum(axis=1), *(r.precisions.sum(axis=1) for r in rankings)])
+    shares = np.column_stack([sums[0][:, 0], *(table[:, 1] for table in sums)])
     clips = len(shares)
     totals = np.empty((resamples, shares.shape[1]))
     for total in totals:

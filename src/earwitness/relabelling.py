@@ -102,8 +102,25 @@ class ClipLabels:
         self.rates = estimate_noise_rates(heard, given)
         self.labels = (believed(heard, given, self.rates) if self._believe_given else heard).astype(np.float32)
 
-    def shares(self, power: float) -> NDArray[np.float64]:
-        """Returns the chances with which clips are drawn, (clips,): by a power of each one's highest label."""
+    def summary(self) -> dict[str, float]:
+        """What the given labels are found to be worth, means over all classes and labels.
+
+        given_if_present and given_if_absent: the noise rates. given_labels_right: the belief in a given label.
+        """
+        given = self._store.labels[self._rows]
+        return {
+            "given_if_present": float(self.rates.kept.mean()),
+            "given_if_absent": float(self.rates.false.mean()),
+            "given_labels_right": float((self.labels * given).sum() / max(given.sum(), 1.0)),
+        }
+
+    def shares(self, power: float) -> NDArray[np.float64] | None:
+        """Returns the chances with which clips are drawn, (clips,): by a power of each one's highest label.
+
+        None for the power 0: all alike.
+        """
+        if not power:
+            return None
         certainty = self.labels.max(axis=1).astype(np.float64) ** power
         return np.asarray(certainty / certainty.sum())
 

@@ -248,14 +248,9 @@ class _Run:
         labels = self._clip_labels(stage.settings, restored)
         self._network.train()
         for step in range(from_step, stage.steps):
-            shares = None
             if labels:
-                knows = step or self._start or stage.number > self._stages[0].number
-                if knows and step % stage.settings.relabel_every_steps == 0:
-                    labels.refresh(self._teacher_scorer())
-                if stage.settings.certainty_power:
-                    shares = labels.shares(stage.settings.certainty_power)
-            batch = feed(step, shares)
+                self._relabel(stage, step, labels)
+            batch = feed(step, labels.shares(stage.settings.certainty_power) if labels else None)
             if labels:
                 batch = batch._replace(y_w=labels.of(batch.w_rows))
             metrics = self._step(stage, step, batch, optimizer)
@@ -278,6 +273,18 @@ class _Run:
         if kept is not None:
             labels.labels = kept.numpy()
         return labels
+
+    def _relabel(self, stage: PlannedStage, step: int, labels: relabelling.ClipLabels) -> None:
+        """Makes the labels anew where it is time, and notes what the given ones are worth.
+
+        Not before the very first step of a run, when there is no teacher yet worth asking.
+        """
+        new = step == 0 and not self._start and stage.number == self._stages[0].number
+        if new or step % stage.settings.relabel_every_steps:
+            return
+        labels.refresh(self._teacher_scorer())
+        if self._metrics:
+            self._metrics.add({"step": self._steps_before(stage.number) + step + 1, **labels.summary()})
 
     def _step(
         self, stage: PlannedStage, step: int, batch: batches.Batch, optimizer: torch.optim.Optimizer

@@ -1,0 +1,129 @@
+"""Makes docs/results.md's tables and pictures from the lines that run.py wrote.
+
+    python benchmarks/quality/render.py benchmarks/quality/results/*.jsonl
+
+Every store has a table: each method's mean over seeds, its interval over test clips, and its difference from the bar
+on the same clips. What stands between the markers of a store is made anew, the rest of the page is left alone.
+"""
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from earwitness import lwlrap
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+ROOT = Path(__file__).resolve().parents[2]
+BAR = "curated only"
+OURS = "ours"
+RESAMPLES = 10_000
+Line = dict[str, Any]
+
+
+def sums(line: Line) -> lwlrap.Floats:
+    return np.array(line["clip_sums"], np.float64)
+
+
+def mean_sums(lines: list[Line]) -> lwlrap.Floats:
+    """The clip sums of a method, their mean over its seeds."""
+    return np.asarray(np.mean([sums(line) for line in lines], axis=0))
+
+
+def interval(table: lwlrap.Floats) -> tuple[float, float, float]:
+    """A method's lwlrap with its 95 % interval over clips: its difference from nothing."""
+    return lwlrap.paired_bootstrap_of_sums(table, table * (1.0, 0.0), resamples=RESAMPLES)
+
+
+def rows(lines: list[Line]) -> list[dict[str, Any]]:
+    """A row a method, best first."""
+    methods: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        methods[line["method"]].append(line)
+    bar = mean_sums(methods[BAR])
+    found = []
+    for method, runs in methods.items():
+        table = mean_sums(runs)
+        seeds = [line["lwlrap"] for line in runs]
+        found.append(
+            {
+                "method": method, "runs": runs, "seeds": seeds, "lwlrap": interval(table),
+                "difference": lwlrap.paired_bootstrap_of_sums(table, bar, resamples=RESAMPLES),
+                "minutes": float(np.median([line["train_cpu_minutes"] for line in runs])),
+            }
+        )  # fmt: skip
+    return sorted(found, key=lambda row: -row["lwlrap"][0])
+
+
+def with_interval(triple: tuple[float, float, float], sign: str = "") -> str:
+    value, low, high = triple
+    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| method | recipes | seeds | lwlrap (95 %) | each seed | over curated only (95 %) | CPU minutes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found:
+        first = row["runs"][0]
+        recipes = ", ".join(f"`{each}`" for each in [*first["recipes"], *first["set"]])
+        seeds = " ".join(f"{value:.3f}" for value in row["seeds"])
+        difference = "" if row["method"] == BAR else with_interval(row["difference"], "+")
+        name = f"**{row['method']}**" if row["method"] == OURS else row["method"]
+        lines.append(
+            f"| {name} | {recipes} | {len(row['seeds'])} | {with_interval(row['lwlrap'])} | {seeds} | {difference} "
+            f"| {row['minutes']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(found: list[dict[str, Any]], path: Path, title: str) -> None:
+    """Draws every method's mean with its interval, and a dot for each seed."""
+    figure, axes = plt.subplots(figsize=(8, 0.42 * len(found) + 1.2), layout="constrained")
+    for place, row in enumerate(reversed(found)):
+        value, low, high = row["lwlrap"]
+        colour = (
+            "tab:orange" if row["method"] == OURS else "tab:green" if row["method"] == "true labels" else "tab:blue"
+        )
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.5)
+        axes.plot(value, place, "o", color=colour)
+        axes.plot(row["seeds"], [place] * len(row["seeds"]), "|", color="black", markersize=9)
+    axes.set_yticks(range(len(found)), [row["method"] for row in reversed(found)])
+    axes.set(
+        xlabel="lwlrap of the test clips: mean of seeds, 95 % interval over clips, a stroke for each seed", title=title
+    )
+    axes.grid(alpha=0.3, axis="x")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    options = parser.parse_args()
+    page = options.page.read_text("utf-8")
+    for path in options.results:
+        name = path.stem
+        found = rows([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+        picture = options.page.parent / "pictures" / f"results-{name}.png"
+        draw(found, picture, name)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not marked.search(page):
+            raise SystemExit(f"{options.page}: no place for {name}; write <!-- {name} --> and <!-- /{name} --> into it")
+        made = f"{table(found)}\n\n![{name}: every method's lwlrap](pictures/{picture.name})\n"
+        page = marked.sub(lambda match, made=made: match[1] + made + match[2], page)
+    options.page.write_text(page, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
