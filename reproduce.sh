@@ -98,7 +98,7 @@ estimate() {
 }
 
 evaluate() { # evaluate N: the whole report goes into a file, the figures of each part are shown at the end
-  earwitness evaluate "$out/submission.$1.csv" "$out/stores/report" --json "$out/submission.$1.json" \
+  earwitness evaluate --scores "$out/submission.$1.csv" "$out/stores/report" --json "$out/submission.$1.json" \
     >"$out/submission.$1.part"
   mv "$out/submission.$1.part" "$out/submission.$1.txt"
 }

@@ -20,7 +20,7 @@ from earwitness import cli, layouts, recipe
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
 from earwitness.labels import Vocabulary
-from earwitness.tables import read_rows, read_scores
+from earwitness.tables import read_rows, read_scores, write_scores
 
 VERBS = tuple(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names, limits or terminals")
@@ -195,7 +195,7 @@ def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: 
 def test_evaluate_prints_and_writes_its_figures(
     tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
 ) -> None:
-    options = ("--json", tmp_path / "f.json", "--csv", tmp_path / "c.csv", "--scores", tmp_path / "s.csv")
+    options = ("--json", tmp_path / "f.json", "--csv", tmp_path / "c.csv", "--out", tmp_path / "s.csv")
     answer = earwitness("evaluate", tiny_model, tiny_dataset, "--threads", 1, *options)
     assert (answer.status, answer.err) == (0, "")
     report = json.loads((tmp_path / "f.json").read_text())
@@ -593,7 +593,7 @@ def test_hop_frames_replaces_the_recipes(
 ) -> None:
     scores = {}
     for name, options in (("own", ()), ("same", ("--hop-frames", 16)), ("wide", ("--hop-frames", 64))):
-        earwitness("evaluate", tiny_model, tiny_store, "--scores", tmp_path / f"{name}.csv", *options)
+        earwitness("evaluate", tiny_model, tiny_store, "--out", tmp_path / f"{name}.csv", *options)
         scores[name] = read_scores(tmp_path / f"{name}.csv")[1]
     assert (scores["own"] == scores["same"]).all() and (scores["own"] != scores["wide"]).any()
 
@@ -604,14 +604,92 @@ def test_evaluate_takes_a_table_of_scores(
 ) -> None:
     """It says of a table what it says of the model that made it, and says no more than that."""
     dataset, scores, figures = request.getfixturevalue(source), tmp_path / "scores.csv", tmp_path / "figures.json"
-    by_model = earwitness("evaluate", tiny_model, dataset, "--scores", scores)
-    by_table = earwitness("evaluate", scores, dataset, "--json", figures)
+    by_model = earwitness("evaluate", tiny_model, dataset, "--out", scores)
+    by_table = earwitness("evaluate", "--scores", scores, dataset, "--json", figures)
     assert by_table == by_model and by_table.status == 0
     assert set(json.loads(figures.read_text())["by_usage"]) == {"Public", "Private"}
-    assert "it is for models" in refusal(earwitness("evaluate", scores, dataset, "--hop-frames", 26))
-    lines = scores.read_text().splitlines(keepends=True)
-    scores.write_text("".join(lines[:-1]))
-    assert "1 without scores" in refusal(earwitness("evaluate", scores, dataset))
+
+
+def test_a_table_is_judged_without_the_sound(
+    tiny_model: Path, own_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    scores = tmp_path / "scores.csv"
+    by_model = earwitness("evaluate", tiny_model, own_dataset, "--out", scores)
+    shutil.rmtree(own_dataset / "test")
+    assert earwitness("evaluate", "--scores", scores, own_dataset) == by_model
+
+
+def test_a_table_of_one_part_is_judged_on_that_part(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    whole, part, figures = tmp_path / "whole.csv", tmp_path / "part.csv", tmp_path / "figures.json"
+    earwitness("evaluate", tiny_model, tiny_dataset, "--out", whole, "--json", figures)
+    expected = json.loads(figures.read_text())["by_usage"]["Public"]
+    public = {sound.fname for sound in tiny_sounds() if sound.usage == "Public"}
+    head, *rows = whole.read_text().splitlines(keepends=True)
+    part.write_text(head + "".join(row for row in rows if row.partition(",")[0] in public))
+    assert earwitness("evaluate", "--scores", part, tiny_dataset, "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert (report["clips"], report["lwlrap"]) == (len(public), expected["lwlrap"])
+
+
+# What may be wrong with a table of scores: how its lines are changed, and the words of the refusal.
+BAD_TABLES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
+    "a clip missing": (lambda lines: lines[:-1], "1 without scores (test5.wav)"),
+    "a clip too many": (
+        lambda lines: [*lines, "other.wav,0.1,0.2,0.3,0.4"], "1 scored but not in the clip list (other.wav)"
+    ),
+    "a clip twice": (lambda lines: [*lines, lines[1]], "line 8, fname: test0.wav has a row already: delete one"),
+    "a column missing": (
+        lambda lines: [line.rpartition(",")[0] for line in lines], "line 1: no column for Purr (1 missing): add them"
+    ),
+    "a column too many": (
+        lambda lines: [f"{lines[0]},Howl", *(f"{line},0.5" for line in lines[1:])], "line 1: unknown label 'Howl'"
+    ),
+    "a column twice": (lambda lines: [lines[0].replace("Purr", "Meow"), *lines[1:]], "'Meow' stands twice"),
+    "a cell too few": (lambda lines: [*lines[:3], lines[3].rpartition(",")[0], *lines[4:]], "line 4: 4 cells under a"),
+    "no number": (lambda lines: [*lines[:2], "test1.wav,0.1,much,0.3,0.4", *lines[3:]],
+                  "line 3, Child_speech_and_kid_speaking: 'much' is not a finite number"),
+    "not a number": (lambda lines: [*lines[:2], "test1.wav,0.1,0.2,NaN,0.4", *lines[3:]],
+                     "line 3, Meow: 'NaN' is not a finite number"),
+    "no rows": (lambda lines: lines[:1], "no rows under the header"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_TABLES.values(), ids=BAD_TABLES.keys())
+def test_a_bad_table_is_refused_in_one_line(
+    change: Callable[[list[str]], list[str]], words: str, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    table = tmp_path / "scores.csv"
+    good = [",".join(("fname", *CLASSES)), *(f"test{n}.wav,0.1,0.2,0.3,0.4" for n in range(6))]
+    table.write_text("\n".join(change(good)) + "\n")
+    assert words in refusal(earwitness("evaluate", "--scores", table, tiny_dataset))
+
+
+def test_rows_and_columns_of_a_table_may_stand_in_any_order(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    scores, figures = tmp_path / "scores.csv", [tmp_path / "a.json", tmp_path / "b.json"]
+    earwitness("evaluate", tiny_model, tiny_dataset, "--out", scores, "--json", figures[0])
+    fnames, found, _ = read_scores(scores)
+    order = [2, 0, 3, 1]
+    write_scores(scores, fnames[::-1], found[::-1, order], Vocabulary(tuple(CLASSES[column] for column in order)))
+    assert earwitness("evaluate", "--scores", scores, tiny_dataset, "--json", figures[1]).status == 0
+    by_model, by_table = (json.loads(path.read_text()) for path in figures)
+    assert by_table["lwlrap"] == pytest.approx(by_model["lwlrap"], abs=1e-12)
+    assert by_table["per_class"] == by_model["per_class"]
+
+
+def test_either_a_model_or_a_table(
+    tiny_model: Path, tiny_dataset: Path, two_tables: tuple[Path, Path], earwitness: Earwitness
+) -> None:
+    table, _ = two_tables
+    neither = "give one MODEL, or a table of scores with --scores TABLE and no MODEL"
+    assert neither in refusal(earwitness("evaluate", tiny_dataset))
+    assert neither in refusal(earwitness("evaluate", tiny_model, tiny_model, tiny_dataset))
+    assert neither in refusal(earwitness("evaluate", tiny_model, tiny_dataset, "--scores", table))
+    assert f"give a table of scores as --scores {table}" in refusal(earwitness("evaluate", table, tiny_dataset))
+    assert "it is for models" in refusal(earwitness("evaluate", "--scores", table, tiny_dataset, "--hop-frames", 26))
 
 
 # --- what it takes, and sounds to try it with ---
