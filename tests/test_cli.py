@@ -20,7 +20,7 @@ from earwitness import cli, layouts, recipe
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
 from earwitness.labels import Vocabulary
-from earwitness.tables import read_rows, read_scores, write_scores
+from earwitness.tables import read_rows, read_scores, write_csv, write_scores
 
 VERBS = tuple(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names, limits or terminals")
@@ -664,6 +664,35 @@ def test_a_bad_table_is_refused_in_one_line(
     good = [",".join(("fname", *CLASSES)), *(f"test{n}.wav,0.1,0.2,0.3,0.4" for n in range(6))]
     table.write_text("\n".join(change(good)) + "\n")
     assert words in refusal(earwitness("evaluate", "--scores", table, tiny_dataset))
+
+
+def test_real_submissions_are_judged_by_the_genuine_tables(tmp_path: Path, earwitness: Earwitness) -> None:
+    """One for the Public clips by the dataset's own test table; one for curated clips by a list of these."""
+    genuine = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
+    if not genuine.is_dir():
+        pytest.skip(f"{genuine} is absent")
+    public, curated = (
+        genuine / "submissions" / f"{name}.csv" for name in ("AlfredWGA_submission", "mixmatch_split_train_dev_a")
+    )
+    figures = tmp_path / "figures.json"
+    assert earwitness("evaluate", "--scores", public, genuine, "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert (report["clips"], len(report["per_class"])) == (1120, 80)
+    assert report["lwlrap"] == pytest.approx(0.424673, abs=5e-7)
+    chosen = set(read_scores(curated)[0])
+    rows = [
+        row for row in read_rows(genuine / "meta" / "train_curated.csv", ("fname", "labels")) if row["fname"] in chosen
+    ]
+    shutil.copy(genuine / "meta" / "vocabulary.csv", tmp_path)
+    write_csv(
+        tmp_path / "list.csv", ("fname", "labels", "split"), ([row["fname"], row["labels"], "test"] for row in rows)
+    )
+    assert earwitness("evaluate", "--scores", curated, tmp_path / "list.csv", "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert report["clips"] == 497
+    assert report["lwlrap"] == pytest.approx(0.848685, abs=5e-7)
+    refused = refusal(earwitness("evaluate", "--scores", curated, genuine))
+    assert "4481 without scores" in refused and "497 scored but not in the clip list" in refused
 
 
 def test_rows_and_columns_of_a_table_may_stand_in_any_order(
