@@ -158,6 +158,55 @@ def test_prepare_another_recipe(tiny_dataset: Path, tmp_path: Path, earwitness: 
     assert (features["mel_bands"], features["fmin_hz"], features["hop_length"]) == (64, 20, 640)
 
 
+def test_prepare_with_corrections(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    heard, again, figures = tmp_path / "heard.json", tmp_path / "again.json", tmp_path / "figures.json"
+    heard.write_text('{"noisy0.wav": "Purr", "noisy1.wav": "remove", "noisy2.wav": "remove", "stranger.wav": "Bark"}')
+    again.write_text('{"noisy2.wav": "Bark,Meow"}')
+    store = tmp_path / "store"
+    options = ("--corrections", heard, "--corrections", again, "--workers", 1, "--json", figures)
+    answer = earwitness("prepare", tiny_dataset, "--out", store, *options)
+    assert (answer.status, answer.err) == (0, "")
+    said = answer.out.splitlines()
+    assert said[0] == "corrections: 2 clips have other labels, 1 are left out"
+    assert said[1] == "1 corrections for names that no clip of the dataset has: stranger.wav"
+    assert "10 curated, 9 noisy, 6 test" in said[2]
+    report = json.loads(figures.read_text())
+    assert [report[name] for name in ("relabelled", "removed", "unknown_fnames", "left_out")] == [2, 1, 1, 0]
+    labels = {row["fname"]: row["labels"] for row in read_rows(store / "clips.csv", ("fname", "labels"))}
+    assert labels["noisy0.wav"] == "Purr" and labels["noisy2.wav"] == "Bark,Meow" and "noisy1.wav" not in labels
+    assert "unknown label 'Howl'" in refusal(
+        earwitness(
+            "prepare", tiny_dataset, "--out", store, "--corrections", written(tmp_path, '{"noisy0.wav": "Howl"}')
+        )
+    )
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "written").write_text(text)
+    return folder / "written"
+
+
+def test_prepare_tells_of_known_bad_clips_and_leaves_them_out(
+    tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    data, store, figures = tmp_path / "data", tmp_path / "store", tmp_path / "figures.json"
+    shutil.copytree(tiny_dataset, data)
+    (data / "train_curated" / "curated0.wav").rename(data / "train_curated" / "1d44b0bd.wav")
+    table = data / "train_curated.csv"
+    table.write_text(table.read_text().replace("curated0.wav", "1d44b0bd.wav"))
+    call = ("prepare", data, "--out", store, "--workers", 1, "--json", figures)
+    answer = earwitness(*call)
+    told = "1 clips are named as wrong by the dataset's authors; --leave-out-known-bad leaves them out"
+    assert (answer.status, answer.out.splitlines()[0]) == (0, told)
+    assert "10 curated" in answer.out
+    answer = earwitness(*call, "--leave-out-known-bad")
+    told = "1 clips that the dataset's authors name as wrong are left out"
+    assert (answer.status, answer.err, answer.out.splitlines()[0]) == (0, "", told)
+    assert "9 curated" in answer.out and json.loads(figures.read_text())["known_bad"] == 1
+    (row,) = read_rows(store / "bad_files.csv", ("fname", "problem"))
+    assert row["fname"] == "1d44b0bd.wav" and "it holds no signal" in row["problem"]
+
+
 # --- train ---
 
 SMALL = [
@@ -776,5 +825,8 @@ def test_train_takes_several_recipes_and_a_start(tiny_store: Path, tmp_path: Pat
     assert settings == recipe.load(["rehearsal", "after-warm-up"])
     assert earwitness(*rest, "--resume").status == 0
     assert "--start-from is" in refusal(earwitness(*rest[:-2], "--resume"))
+    answer = earwitness(*rest, "--recipe", "ensemble/residual", "--resume")
+    assert 'network.backbone is "vgg", not "residual"' in refusal(answer)
+    assert "--fold is 0, not 3" in refusal(earwitness(*rest, "--resume", "--fold", 3))
     rest = (*begun, "--recipe", "ensemble/residual", "--out", tmp_path / "other", "--start-from", tmp_path / "warm")
     assert 'network.backbone is "vgg", not "residual"' in refusal(earwitness(*rest))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,18 @@ def place_of(path: Path) -> Place:
 
 
 def restore(path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
-    """Puts a checkpoint's weights into the network and, where one is given, its state into the optimiser."""
-    tensors = load_file(path)
-    network.load_state_dict(below("network.", tensors))
+    """Puts a checkpoint's weights into the network and, where one is given, its state into the optimiser.
+
+    RunError where it cannot be read, or holds the weights of another network.
+    """
+    try:
+        tensors = load_file(path)
+        network.load_state_dict(below("network.", tensors))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RunError(
+            f"{path}: not of the network that the run's recipe describes ({shorten(str(error), 200)}); give the recipe "
+            "that it was trained with, or delete it to go on from the one before"
+        ) from None
     if optimizer is None:
         return
     states: dict[int, dict[str, torch.Tensor]] = {}
