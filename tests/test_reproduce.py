@@ -115,6 +115,20 @@ def test_it_ends_with_the_figures_beside_the_reports(rehearsal: tuple[Path, str]
         assert lines[str(number)].split() == [*figures, reported]
 
 
+def test_it_stops_before_anything_is_made_where_the_disk_is_too_small(tmp_path: Path) -> None:
+    """`estimate` refuses; the script ends with it, and with its status."""
+    program = tmp_path / "earwitness"
+    program.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/called\necho "earwitness: too small" >&2\nexit 2\n')
+    program.chmod(0o755)
+    (tmp_path / "FSDKaggle2019" / "test").mkdir(parents=True)
+    answer = subprocess.run(
+        [str(ROOT / "reproduce.sh"), str(tmp_path / "FSDKaggle2019"), str(tmp_path / "out")],
+        capture_output=True, text=True, env=os.environ | {"EARWITNESS": str(program)},
+    )  # fmt: skip
+    assert (answer.returncode, answer.stderr) == (2, "earwitness: too small\n")
+    assert (tmp_path / "called").read_text().split() == ["estimate"]
+
+
 def test_bad_calls_are_refused_by_one_line(tmp_path: Path) -> None:
     for arguments in ((), (tmp_path,), ("--loud",), ("--rehearse", "a", "b"), ("--size",)):
         answer = reproduce(*arguments)
