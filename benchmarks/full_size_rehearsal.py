@@ -5,7 +5,8 @@
 META holds the dataset's tables (FSDKaggle2019.meta). It times and weighs `prepare` of all clips, 50 steps of each
 stage of the report, and `tag` of the Public clips, whose lwlrap must be that of chance, and the same by scikit-learn.
 One thread. A line of JSON goes to full_size_rehearsal.jsonl, the table made from it into RESULTS.md, both beside this
-file; `--render` makes the table alone. What is in FOLDER already is not made again.
+file; `--render` makes the table alone. Stopped and called again, it goes on: figures that are in FOLDER already are
+not taken again.
 
 The tables tell no lengths. They are drawn, from 0.3 to 30 seconds, such that each set has the hours that the dataset's
 README states.
@@ -20,6 +21,7 @@ import resource
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -115,17 +117,26 @@ def true_clip_seconds(place: Path) -> float:
 
 
 class Clock:
-    """Watches a run: the processor seconds at the end of every step."""
+    """Watches a run: a line with stage and processor seconds for every step but the first of a stage or a call."""
 
-    def __init__(self) -> None:
-        self.ends: dict[int, list[float]] = {1: [], 2: []}
+    def __init__(self, lines: Path) -> None:
+        self.lines, self._last = lines, (0, 0.0)
 
     def begun(self, *, done: int, total: int) -> None: ...
 
     def note(self, text: str) -> None: ...
 
     def stepped(self, metrics: training.StepMetrics) -> None:
-        self.ends[metrics.stage].append(time.process_time())
+        stage, ended = self._last
+        self._last = metrics.stage, time.process_time()
+        if stage == metrics.stage:
+            with self.lines.open("a") as stream:
+                stream.write(json.dumps([stage, self._last[1] - ended]) + "\n")
+
+    def median(self, stage: int) -> float:
+        """Returns the seconds of a step of a stage."""
+        taken = [json.loads(line) for line in self.lines.read_text("utf-8").splitlines()]
+        return float(np.median([seconds for number, seconds in taken if number == stage]))
 
     def evaluated(self, step: int, overall: float) -> None: ...
 
@@ -140,10 +151,10 @@ def rehearsed() -> recipe.Recipe:
 def train(store: Path, run: Path) -> dict[str, Any]:
     """Trains both stages; returns the median seconds of a step of each, and of its batch, and the peak memory."""
     torch.set_num_threads(1)
-    opened, clock = corpus.Store(store), Clock()
-    training.train(opened, run, rehearsed(), observer=clock, fold=None, cpu=True)
-    step = {f"stage{stage}_step_cpu_seconds": float(np.median(np.diff(ends))) for stage, ends in clock.ends.items()}
-    return step | {
+    opened, clock = corpus.Store(store), Clock(run.with_suffix(".steps"))
+    begun = (run / "run.json").is_file()
+    training.train(opened, run, rehearsed(), observer=clock, fold=None, cpu=True, resume=begun)
+    return {f"stage{stage}_step_cpu_seconds": clock.median(stage) for stage in (1, 2)} | {
         "steps": STEPS, "batch_cpu_seconds": batch_seconds(opened),
         "bfloat16": training.fast_in_bfloat16(torch.device("cpu")),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -309,21 +320,33 @@ def main() -> None:
     render(json.loads(LINES.read_text("utf-8").splitlines()[-1]))
 
 
+def kept(path: Path, take: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns the figures in a file; they are taken, and put there, where it is not there yet."""
+    if not path.is_file():
+        print(path.stem, flush=True)
+        path.write_text(json.dumps(take()), "utf-8")
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    print(found, flush=True)
+    return found
+
+
+def in_a_process_of_its_own(act: Callable[[Path, Path], dict[str, Any]], *places: Path) -> dict[str, Any]:
+    """Returns what a function returns, so that the peak memory it sees is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(act, *places).result()
+
+
 def measure(meta: Path, work: Path, tag_minutes: float) -> None:
     """Does it all, and appends the line."""
     work.mkdir(parents=True, exist_ok=True)
     data, store, run, log = work / "FSDKaggle2019", work / "store", work / "run", work / "log"
     print("writing the sound", flush=True)
     write_dataset(meta, data)
-    print("prepare", flush=True)
-    prepared = prepare(data, store, log)
-    print(f"{prepared}\ntrain", flush=True)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        trained = pool.submit(train, store, run).result()
-    print(f"{trained}\ntag", flush=True)
-    tagged = tag(run / "model", data, work, tag_minutes, log)
     line = {
-        "date": time.strftime("%Y-%m-%d"), "machine": machine(), "prepare": prepared, "train": trained, "tag": tagged,
+        "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+        "prepare": kept(work / "figures.prepare.json", lambda: prepare(data, store, log)),
+        "train": kept(work / "figures.train.json", lambda: in_a_process_of_its_own(train, store, run)),
+        "tag": kept(work / "figures.tag.json", lambda: tag(run / "model", data, work, tag_minutes, log)),
     }  # fmt: skip
     with LINES.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")

@@ -1,7 +1,8 @@
 """Four clips of FSDKaggle2019 itself: log-mels as librosa makes them, scores in the challenge's own form."""
 
+import contextlib
 import csv
-import subprocess
+import io
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_log_mels_are_librosas(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def genuine() -> "tuple[str, ...]":
+def genuine() -> tuple[str, ...]:
     """The challenge's 80 classes, in the order of its vocabulary."""
     with (FSDKAGGLE2019 / "meta" / "vocabulary.csv").open(encoding="utf-8", newline="") as stream:
         return tuple(name for _, name in csv.reader(stream))
@@ -58,9 +59,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def submission(model: Path) -> Path:
     """What `tag` writes of the four clips."""
     out = model.parent / "submission.csv"
-    command = [sys.executable, "-m", "earwitness", "tag", model, *CLIPS, "--out", out, "--threads", "1"]
-    answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-    assert answer.stdout == f"{out}: 4 files, 80 classes\n"
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", list(map(str, ["earwitness", "tag", model, *CLIPS, "--out", out, "--threads", 1])))
+        cli.main()
+    assert said.getvalue() == f"{out}: 4 files, 80 classes\n"
     return out
 
 
