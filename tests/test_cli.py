@@ -416,6 +416,14 @@ NONSENSE = {
     "evaluate on nothing": (("evaluate", "MODEL", "no/such"), "no/such: no such file or folder"),
     "evaluate on a model": (("evaluate", "MODEL", "MODEL"), "no dataset found"),
     "evaluate a store": (("evaluate", "STORE", "STORE"), "not a model"),
+    "no such table": (("evaluate", "--scores", "no.csv", "DATASET"), "no.csv: cannot be read (No such file"),
+    "a model for a table": (("evaluate", "--scores", "MODEL", "DATASET"), "MODEL: cannot be read (Is a directory)"),
+    "a table of clips for scores": (
+        ("evaluate", "--scores", "DATASET/train_curated.csv", "DATASET"), "labels: 'Bark' is not a finite number"
+    ),
+    "no dataset to fetch": (("download", "AudioSet"), "AudioSet: no dataset that can be fetched; give"),
+    "fetched into a file": (("download", "ESC-50", "--out", "FILE"), "FILE"),
+    "fetched from nowhere": (("download", "ESC-50", "--from", "nowhere"), "master.zip: no address; --from needs"),
     "a name too long": (("tag", "MODEL", "x" * 5_000), "File name too long"),
 }  # fmt: skip
 
