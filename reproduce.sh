@@ -53,6 +53,8 @@ fi
 
 earwitness() { "${program[@]}" "$@"; }
 
+all_but_listed() { earwitness "$@" || [ $? -eq 1 ]; } # status 1 means done, but for the clips or files it lists
+
 # step NAME OUTPUT COMMAND...: does what has not been done; OUTPUT is there when, and only when, it has.
 step() {
   if [ -e "$2" ]; then
@@ -76,9 +78,9 @@ store_of() { # a store is bound to its features: two systems need one of their o
   esac
 }
 
-prepare() { # prepare NAME: status 1 means done, but for the clips it lists
+prepare() { # prepare NAME
   if [ "$1" = report ]; then recipes; else recipes "ensemble/$1"; fi
-  earwitness prepare "$dataset" --out "$out/stores/$1" "${options[@]}" --json "$out/stores/$1.json" || [ $? -eq 1 ]
+  all_but_listed prepare "$dataset" --out "$out/stores/$1" "${options[@]}" --json "$out/stores/$1.json"
 }
 
 train() { # train NAME OPTION...: with the recipes in `options`
@@ -98,7 +100,7 @@ estimate() {
 }
 
 evaluate() { # evaluate N: the whole report goes into a file, the figures of each part are shown at the end
-  earwitness evaluate "$out/submission.$1.csv" "$out/stores/report" --json "$out/submission.$1.json" \
+  earwitness evaluate --scores "$out/submission.$1.csv" "$out/stores/report" --json "$out/submission.$1.json" \
     >"$out/submission.$1.part"
   mv "$out/submission.$1.part" "$out/submission.$1.txt"
 }
@@ -144,13 +146,13 @@ for name in "${FOLDS[@]/#/fold-}" "${SYSTEMS[@]}"; do models+=("$out/runs/$name/
 single=$out/runs/single/model
 wide=(--hop-frames "$HOP_ENSEMBLE" ${threads[@]+"${threads[@]}"})
 step "submission 1" "$out/submission.1.csv" \
-  earwitness ensemble "${models[@]}" --sounds "$tested" --out "$out/submission.1.csv" "${wide[@]}"
+  all_but_listed ensemble "${models[@]}" --sounds "$tested" --out "$out/submission.1.csv" "${wide[@]}"
 step "the single system, windows 0.4 s apart" "$out/single.csv" \
-  earwitness tag "$single" "$tested" --out "$out/single.csv" "${wide[@]}"
+  all_but_listed tag "$single" "$tested" --out "$out/single.csv" "${wide[@]}"
 step "submission 2" "$out/submission.2.csv" \
   earwitness ensemble "$out/submission.1.csv" "$out/single.csv" --weights "${#models[@]},1" --out "$out/submission.2.csv"
 step "submission 3" "$out/submission.3.csv" \
-  earwitness tag "$single" "$tested" --out "$out/submission.3.csv" --hop-frames "$HOP_SINGLE" ${threads[@]+"${threads[@]}"}
+  all_but_listed tag "$single" "$tested" --out "$out/submission.3.csv" --hop-frames "$HOP_SINGLE" ${threads[@]+"${threads[@]}"}
 
 for number in 1 2 3; do step "lwlrap of submission $number" "$out/submission.$number.txt" evaluate $number; done
 echo

@@ -67,6 +67,23 @@ def test_the_newest_two_are_kept_in_the_order_of_training(tmp_path: Path) -> Non
     assert not list(tmp_path.glob(".part-*"))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"), [("network.backbone=residual", "Missing key"), ("network.width=0.125", "size mismatch")]
+)
+def test_a_checkpoint_of_another_network_is_refused(change: str, words: str, tmp_path: Path) -> None:
+    """As where a run's recipe.toml was changed by hand, or a checkpoint comes from another run."""
+    place = Place(1, 5)
+    checkpoint.save_checkpoint(tmp_path, place, *trained())
+    other = checkpoint.new_network(
+        recipe.load(None, ["network.width=0.03125", "network.input_pooling=4", change]), classes=3
+    )
+    with pytest.raises(RunError, match=words) as refused:
+        checkpoint.restore(tmp_path / place.name, other, None)
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path / place.name}: not of the network that the run's recipe describes")
+    assert "\n" not in message and len(message) < 600
+
+
 def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
     torn = tmp_path / Place(1, 3).name
     torn.write_bytes(b"\x10\x00\x00\x00")

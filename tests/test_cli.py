@@ -23,7 +23,7 @@ from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
 from earwitness.labels import Vocabulary
-from earwitness.tables import read_rows, read_scores
+from earwitness.tables import read_rows, read_scores, write_csv, write_scores
 
 VERBS = tuple(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names, limits or terminals")
@@ -161,6 +161,55 @@ def test_prepare_another_recipe(tiny_dataset: Path, tmp_path: Path, earwitness: 
     assert (features["mel_bands"], features["fmin_hz"], features["hop_length"]) == (64, 20, 640)
 
 
+def test_prepare_with_corrections(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    heard, again, figures = tmp_path / "heard.json", tmp_path / "again.json", tmp_path / "figures.json"
+    heard.write_text('{"noisy0.wav": "Purr", "noisy1.wav": "remove", "noisy2.wav": "remove", "stranger.wav": "Bark"}')
+    again.write_text('{"noisy2.wav": "Bark,Meow"}')
+    store = tmp_path / "store"
+    options = ("--corrections", heard, "--corrections", again, "--workers", 1, "--json", figures)
+    answer = earwitness("prepare", tiny_dataset, "--out", store, *options)
+    assert (answer.status, answer.err) == (0, "")
+    said = answer.out.splitlines()
+    assert said[0] == "corrections: 2 clips have other labels, 1 are left out"
+    assert said[1] == "1 corrections for names that no clip of the dataset has: stranger.wav"
+    assert "10 curated, 9 noisy, 6 test" in said[2]
+    report = json.loads(figures.read_text())
+    assert [report[name] for name in ("relabelled", "removed", "unknown_fnames", "left_out")] == [2, 1, 1, 0]
+    labels = {row["fname"]: row["labels"] for row in read_rows(store / "clips.csv", ("fname", "labels"))}
+    assert labels["noisy0.wav"] == "Purr" and labels["noisy2.wav"] == "Bark,Meow" and "noisy1.wav" not in labels
+    assert "unknown label 'Howl'" in refusal(
+        earwitness(
+            "prepare", tiny_dataset, "--out", store, "--corrections", written(tmp_path, '{"noisy0.wav": "Howl"}')
+        )
+    )
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "written").write_text(text)
+    return folder / "written"
+
+
+def test_prepare_tells_of_known_bad_clips_and_leaves_them_out(
+    tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    data, store, figures = tmp_path / "data", tmp_path / "store", tmp_path / "figures.json"
+    shutil.copytree(tiny_dataset, data)
+    (data / "train_curated" / "curated0.wav").rename(data / "train_curated" / "1d44b0bd.wav")
+    table = data / "train_curated.csv"
+    table.write_text(table.read_text().replace("curated0.wav", "1d44b0bd.wav"))
+    call = ("prepare", data, "--out", store, "--workers", 1, "--json", figures)
+    answer = earwitness(*call)
+    told = "1 clips are named as wrong by the dataset's authors; --leave-out-known-bad leaves them out"
+    assert (answer.status, answer.out.splitlines()[0]) == (0, told)
+    assert "10 curated" in answer.out
+    answer = earwitness(*call, "--leave-out-known-bad")
+    told = "1 clips that the dataset's authors name as wrong are left out"
+    assert (answer.status, answer.err, answer.out.splitlines()[0]) == (0, "", told)
+    assert "9 curated" in answer.out and json.loads(figures.read_text())["known_bad"] == 1
+    (row,) = read_rows(store / "bad_files.csv", ("fname", "problem"))
+    assert row["fname"] == "1d44b0bd.wav" and "it holds no signal" in row["problem"]
+
+
 # --- train ---
 
 SMALL = [
@@ -198,7 +247,7 @@ def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: 
 def test_evaluate_prints_and_writes_its_figures(
     tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
 ) -> None:
-    options = ("--json", tmp_path / "f.json", "--csv", tmp_path / "c.csv", "--scores", tmp_path / "s.csv")
+    options = ("--json", tmp_path / "f.json", "--csv", tmp_path / "c.csv", "--out", tmp_path / "s.csv")
     answer = earwitness("evaluate", tiny_model, tiny_dataset, "--threads", 1, *options)
     assert (answer.status, answer.err) == (0, "")
     report = json.loads((tmp_path / "f.json").read_text())
@@ -370,6 +419,14 @@ NONSENSE = {
     "evaluate on nothing": (("evaluate", "MODEL", "no/such"), "no/such: no such file or folder"),
     "evaluate on a model": (("evaluate", "MODEL", "MODEL"), "no dataset found"),
     "evaluate a store": (("evaluate", "STORE", "STORE"), "not a model"),
+    "no such table": (("evaluate", "--scores", "no.csv", "DATASET"), "no.csv: cannot be read (No such file"),
+    "a model for a table": (("evaluate", "--scores", "MODEL", "DATASET"), "MODEL: cannot be read (Is a directory)"),
+    "a table of clips for scores": (
+        ("evaluate", "--scores", "DATASET/train_curated.csv", "DATASET"), "labels: 'Bark' is not a finite number"
+    ),
+    "no dataset to fetch": (("download", "AudioSet"), "AudioSet: no dataset that can be fetched; give"),
+    "fetched into a file": (("download", "ESC-50", "--out", "FILE"), "FILE"),
+    "fetched from nowhere": (("download", "ESC-50", "--from", "nowhere"), "master.zip: no address; --from needs"),
     "a name too long": (("tag", "MODEL", "x" * 5_000), "File name too long"),
 }  # fmt: skip
 
@@ -596,7 +653,7 @@ def test_hop_frames_replaces_the_recipes(
 ) -> None:
     scores = {}
     for name, options in (("own", ()), ("same", ("--hop-frames", 16)), ("wide", ("--hop-frames", 64))):
-        earwitness("evaluate", tiny_model, tiny_store, "--scores", tmp_path / f"{name}.csv", *options)
+        earwitness("evaluate", tiny_model, tiny_store, "--out", tmp_path / f"{name}.csv", *options)
         scores[name] = read_scores(tmp_path / f"{name}.csv")[1]
     assert (scores["own"] == scores["same"]).all() and (scores["own"] != scores["wide"]).any()
 
@@ -607,14 +664,121 @@ def test_evaluate_takes_a_table_of_scores(
 ) -> None:
     """It says of a table what it says of the model that made it, and says no more than that."""
     dataset, scores, figures = request.getfixturevalue(source), tmp_path / "scores.csv", tmp_path / "figures.json"
-    by_model = earwitness("evaluate", tiny_model, dataset, "--scores", scores)
-    by_table = earwitness("evaluate", scores, dataset, "--json", figures)
+    by_model = earwitness("evaluate", tiny_model, dataset, "--out", scores)
+    by_table = earwitness("evaluate", "--scores", scores, dataset, "--json", figures)
     assert by_table == by_model and by_table.status == 0
     assert set(json.loads(figures.read_text())["by_usage"]) == {"Public", "Private"}
-    assert "it is for models" in refusal(earwitness("evaluate", scores, dataset, "--hop-frames", 26))
-    lines = scores.read_text().splitlines(keepends=True)
-    scores.write_text("".join(lines[:-1]))
-    assert "1 without scores" in refusal(earwitness("evaluate", scores, dataset))
+
+
+def test_a_table_is_judged_without_the_sound(
+    tiny_model: Path, own_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    scores = tmp_path / "scores.csv"
+    by_model = earwitness("evaluate", tiny_model, own_dataset, "--out", scores)
+    shutil.rmtree(own_dataset / "test")
+    assert earwitness("evaluate", "--scores", scores, own_dataset) == by_model
+
+
+def test_a_table_of_one_part_is_judged_on_that_part(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    whole, part, figures = tmp_path / "whole.csv", tmp_path / "part.csv", tmp_path / "figures.json"
+    earwitness("evaluate", tiny_model, tiny_dataset, "--out", whole, "--json", figures)
+    expected = json.loads(figures.read_text())["by_usage"]["Public"]
+    public = {sound.fname for sound in tiny_sounds() if sound.usage == "Public"}
+    head, *rows = whole.read_text().splitlines(keepends=True)
+    part.write_text(head + "".join(row for row in rows if row.partition(",")[0] in public))
+    assert earwitness("evaluate", "--scores", part, tiny_dataset, "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert (report["clips"], report["lwlrap"]) == (len(public), expected["lwlrap"])
+
+
+# What may be wrong with a table of scores: how its lines are changed, and the words of the refusal.
+BAD_TABLES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
+    "a clip missing": (lambda lines: lines[:-1], "1 without scores (test5.wav)"),
+    "a clip too many": (
+        lambda lines: [*lines, "other.wav,0.1,0.2,0.3,0.4"], "1 scored but not in the clip list (other.wav)"
+    ),
+    "a clip twice": (lambda lines: [*lines, lines[1]], "line 8, fname: test0.wav has a row already: delete one"),
+    "a column missing": (
+        lambda lines: [line.rpartition(",")[0] for line in lines], "line 1: no column for Purr (1 missing): add them"
+    ),
+    "a column too many": (
+        lambda lines: [f"{lines[0]},Howl", *(f"{line},0.5" for line in lines[1:])], "line 1: unknown label 'Howl'"
+    ),
+    "a column twice": (lambda lines: [lines[0].replace("Purr", "Meow"), *lines[1:]], "'Meow' stands twice"),
+    "a cell too few": (lambda lines: [*lines[:3], lines[3].rpartition(",")[0], *lines[4:]], "line 4: 4 cells under a"),
+    "no number": (lambda lines: [*lines[:2], "test1.wav,0.1,much,0.3,0.4", *lines[3:]],
+                  "line 3, Child_speech_and_kid_speaking: 'much' is not a finite number"),
+    "not a number": (lambda lines: [*lines[:2], "test1.wav,0.1,0.2,NaN,0.4", *lines[3:]],
+                     "line 3, Meow: 'NaN' is not a finite number"),
+    "no rows": (lambda lines: lines[:1], "no rows under the header"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_TABLES.values(), ids=BAD_TABLES.keys())
+def test_a_bad_table_is_refused_in_one_line(
+    change: Callable[[list[str]], list[str]], words: str, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    table = tmp_path / "scores.csv"
+    good = [",".join(("fname", *CLASSES)), *(f"test{n}.wav,0.1,0.2,0.3,0.4" for n in range(6))]
+    table.write_text("\n".join(change(good)) + "\n")
+    assert words in refusal(earwitness("evaluate", "--scores", table, tiny_dataset))
+
+
+def test_real_submissions_are_judged_by_the_genuine_tables(tmp_path: Path, earwitness: Earwitness) -> None:
+    """One for the Public clips by the dataset's own test table; one for curated clips by a list of these."""
+    genuine = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
+    if not genuine.is_dir():
+        pytest.skip(f"{genuine} is absent")
+    public, curated = (
+        genuine / "submissions" / f"{name}.csv" for name in ("AlfredWGA_submission", "mixmatch_split_train_dev_a")
+    )
+    figures = tmp_path / "figures.json"
+    assert earwitness("evaluate", "--scores", public, genuine, "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert (report["clips"], len(report["per_class"])) == (1120, 80)
+    assert report["lwlrap"] == pytest.approx(0.424673, abs=5e-7)
+    chosen = set(read_scores(curated)[0])
+    rows = [
+        row for row in read_rows(genuine / "meta" / "train_curated.csv", ("fname", "labels")) if row["fname"] in chosen
+    ]
+    shutil.copy(genuine / "meta" / "vocabulary.csv", tmp_path)
+    write_csv(
+        tmp_path / "list.csv", ("fname", "labels", "split"), ([row["fname"], row["labels"], "test"] for row in rows)
+    )
+    assert earwitness("evaluate", "--scores", curated, tmp_path / "list.csv", "--json", figures).status == 0
+    report = json.loads(figures.read_text())
+    assert report["clips"] == 497
+    assert report["lwlrap"] == pytest.approx(0.848685, abs=5e-7)
+    refused = refusal(earwitness("evaluate", "--scores", curated, genuine))
+    assert "4481 without scores" in refused and "497 scored but not in the clip list" in refused
+
+
+def test_rows_and_columns_of_a_table_may_stand_in_any_order(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    scores, figures = tmp_path / "scores.csv", [tmp_path / "a.json", tmp_path / "b.json"]
+    earwitness("evaluate", tiny_model, tiny_dataset, "--out", scores, "--json", figures[0])
+    fnames, found, _ = read_scores(scores)
+    order = [2, 0, 3, 1]
+    write_scores(scores, fnames[::-1], found[::-1, order], Vocabulary(tuple(CLASSES[column] for column in order)))
+    assert earwitness("evaluate", "--scores", scores, tiny_dataset, "--json", figures[1]).status == 0
+    by_model, by_table = (json.loads(path.read_text()) for path in figures)
+    assert by_table["lwlrap"] == pytest.approx(by_model["lwlrap"], abs=1e-12)
+    assert by_table["per_class"] == by_model["per_class"]
+
+
+def test_either_a_model_or_a_table(
+    tiny_model: Path, tiny_dataset: Path, two_tables: tuple[Path, Path], earwitness: Earwitness
+) -> None:
+    table, _ = two_tables
+    neither = "give one MODEL, or a table of scores with --scores TABLE and no MODEL"
+    assert neither in refusal(earwitness("evaluate", tiny_dataset))
+    assert neither in refusal(earwitness("evaluate", tiny_model, tiny_model, tiny_dataset))
+    assert neither in refusal(earwitness("evaluate", tiny_model, tiny_dataset, "--scores", table))
+    assert f"give a table of scores as --scores {table}" in refusal(earwitness("evaluate", table, tiny_dataset))
+    assert "it is for models" in refusal(earwitness("evaluate", "--scores", table, tiny_dataset, "--hop-frames", 26))
 
 
 # --- what it takes, and sounds to try it with ---
@@ -672,6 +836,9 @@ def test_train_takes_several_recipes_and_a_start(tiny_store: Path, tmp_path: Pat
     assert settings == recipe.load(["rehearsal", "after-warm-up"])
     assert earwitness(*rest, "--resume").status == 0
     assert "--start-from is" in refusal(earwitness(*rest[:-2], "--resume"))
+    answer = earwitness(*rest, "--recipe", "ensemble/residual", "--resume")
+    assert 'network.backbone is "vgg", not "residual"' in refusal(answer)
+    assert "--fold is 0, not 3" in refusal(earwitness(*rest, "--resume", "--fold", 3))
     rest = (*begun, "--recipe", "ensemble/residual", "--out", tmp_path / "other", "--start-from", tmp_path / "warm")
     assert 'network.backbone is "vgg", not "residual"' in refusal(earwitness(*rest))
 

@@ -25,7 +25,8 @@ def text_files() -> list[Path]:
     """The files of the project that hold text, without what is made from them."""
     inside = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     files = [path for path in [*ROOT.iterdir(), *inside] if path.is_file() and path.suffix in TEXT_SUFFIXES]
-    return [path for path in files if "__pycache__" not in path.parts]
+    # In a worktree .git is a file.
+    return [path for path in files if "__pycache__" not in path.parts and path.name != ".git"]
 
 
 def documents() -> list[Path]:

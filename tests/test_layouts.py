@@ -542,6 +542,50 @@ def test_genuine_tables_of_fsdkaggle2019(tmp_path):
     assert len(dataset.vocabulary) == 80
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_genuine_tables_as_kaggle_gives_them(stage, tmp_path):
+    """Stage 1 has the 1,120 public clips in its sample submission, stage 2 all 4,481; neither says their labels."""
+    meta = shared("fsdkaggle2019") / "meta"
+    for name in ("train_curated", "train_noisy"):
+        put(tmp_path, {f"{name}.csv": (meta / f"{name}.csv").read_bytes()})
+        first = (meta / f"{name}.csv").read_text().splitlines()[1].split(",")[0]
+        put(tmp_path, {f"{name}/{first}": ""})
+    head, *public = (meta / "sample_submission.csv").read_text().splitlines(keepends=True)
+    every = [row.split(",")[0] for row in (meta / "test_post_competition.csv").read_text().splitlines()[1:]]
+    fnames = [row.split(",")[0] for row in public] if stage == 1 else every
+    put(tmp_path, {"sample_submission.csv": head + "".join(f"{fname}{',0' * 80}\n" for fname in fnames)})
+    put(tmp_path, {f"test/{fname}": "" for fname in fnames[:3]})
+    dataset = read_dataset(tmp_path)
+    assert [(clip.role, clip.labels) for clip in dataset.clips] == [
+        ("curated", ("Bark",)),
+        ("noisy", ("Bathtub_(filling_or_washing)",)),
+    ]
+    counts = Counter(problem.role for problem in dataset.problems)
+    assert counts == {"curated": 4970 - 1, "noisy": 19815 - 1}
+    assert dataset.vocabulary == read_dataset(shared("fsdkaggle2019"), without_sound=True).vocabulary
+
+
+def test_genuine_post_competition_tables_say_the_same(tmp_path):
+    """Zenodo's tables alone, and Kaggle's: the same labels for the same clips, in another order."""
+    meta = shared("fsdkaggle2019") / "meta"
+    found = []
+    for suffix in ("", "_post_competition"):
+        root = tmp_path / f"set{suffix}"
+        for name in ("train_curated", "train_noisy"):
+            put(root, {f"FSDKaggle2019.meta/{name}{suffix}.csv": (meta / f"{name}{suffix}.csv").read_bytes()})
+        dataset = read_dataset(root, without_sound=True)
+        assert dataset.problems == () and len(dataset.known_bad) == 6
+        found.append({(clip.role, clip.fname): set(clip.labels) for clip in dataset.clips})
+    assert found[0] == found[1] and len(found[0]) == 4970 + 19815
+
+
+def test_without_sound_a_dataset_is_its_tables():
+    dataset = read_dataset(shared("fsdkaggle2019"), without_sound=True)
+    assert Counter(clip.role for clip in dataset.clips) == {"curated": 4970, "noisy": 19815, "test": 4481}
+    usages = Counter(clip.usage for clip in dataset.by_role("test"))
+    assert usages == {"Public": 1120, "Private": 3361} and dataset.problems == ()
+
+
 def test_known_bad_clips_are_in_the_genuine_tables(tmp_path):
     meta = shared("fsdkaggle2019") / "meta"
     named = [line.split(",")[0] for line in (meta / "train_curated.csv").read_text().splitlines()[1:]]

@@ -123,7 +123,7 @@ def test_every_name_in_it_exists() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("section", [f"2.{number}" for number in range(1, 8)])
+@pytest.mark.parametrize("section", ["1", "2", *(f"2.{number}" for number in range(1, 8)), "3"])
 def test_every_section_stands_in_code_and_tests(section: str) -> None:
     rows = [row for row in table("## Section by section") if row[0] == section]
     assert rows
@@ -156,8 +156,21 @@ def test_table_1() -> None:
     assert [int(channels) for channels in stages[1].split(",") for _ in range(2)] == list(TABLE_1.values())
 
 
+def test_every_part_of_figure_1_stands_in_code_and_tests() -> None:
+    rows = table("## Figure 1")
+    assert len(rows) == 7
+    for part_, code, tests in rows:
+        assert code_in(code) and quoted_tests(tests), part_
+    assert "Fig. 1" in (SOURCE / "network.py").read_text("utf-8")
+
+
+def test_every_row_of_table_2_stands_in_code_and_tests() -> None:
+    for symbol, _, _, code, tests in table("## Table 2"):
+        assert code_in(code) and quoted_tests(tests), symbol
+
+
 def test_table_2_is_what_show_recipe_shows() -> None:
-    rows = {symbol: (float(value), *names_in(field)) for symbol, value, field in table("## Table 2")}
+    rows = {symbol: (float(value), *names_in(field)) for symbol, value, field, _, _ in table("## Table 2")}
     assert {symbol: row[0] for symbol, row in rows.items()} == {symbol: value for symbol, (value, _) in TABLE_2.items()}
     shown = recipe.dump(recipe.Recipe(), explain=True)
     values: dict[str, Any] = tomllib.loads(shown)

@@ -115,6 +115,51 @@ def test_it_ends_with_the_figures_beside_the_reports(rehearsal: tuple[Path, str]
         assert lines[str(number)].split() == [*figures, reported]
 
 
+def reproduce_with(script: str, folder: Path) -> tuple["subprocess.CompletedProcess[str]", list[str]]:
+    """Calls it with a shell script in place of earwitness; returns how it ended, and the verbs that were called."""
+    program = folder / "earwitness"
+    program.write_text(f'#!/bin/sh\nverb=$1\necho "$verb" >>{folder}/called\n{script}')
+    program.chmod(0o755)
+    (folder / "FSDKaggle2019" / "test").mkdir(parents=True)
+    answer = subprocess.run(
+        [str(ROOT / "reproduce.sh"), str(folder / "FSDKaggle2019"), str(folder / "out")],
+        capture_output=True, text=True, env=os.environ | {"EARWITNESS": str(program)},
+    )  # fmt: skip
+    return answer, (folder / "called").read_text().split()
+
+
+def test_it_stops_before_anything_is_made_where_the_disk_is_too_small(tmp_path: Path) -> None:
+    """`estimate` refuses; the script ends with it, and with its status."""
+    answer, called = reproduce_with('echo "earwitness: too small" >&2\nexit 2\n', tmp_path)
+    assert (answer.returncode, answer.stderr) == (2, "earwitness: too small\n")
+    assert called == ["estimate"]
+
+
+def test_single_bad_files_do_not_stop_it(tmp_path: Path) -> None:
+    """Verbs that end with 1, done but for the files they list, and make what they should."""
+    script = """
+    while [ $# -gt 0 ]; do
+      case $verb$1 in
+        train--out) mkdir -p "$2/model" ;;
+        *--out | *--json) echo >"$2" ;;
+        *--sounds) with_sounds=yes ;;
+      esac
+      shift
+    done
+    case $verb in
+      evaluate) for part in Public Private; do echo "lwlrap 0.5000 (95 % interval 0 to 1), $part: 3 clips"; done ;;
+      prepare | tag) exit 1 ;;
+      ensemble) [ -z "$with_sounds" ] || exit 1 ;;
+    esac
+    """
+    answer, called = reproduce_with(script, tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert {verb: called.count(verb) for verb in called} == {
+        "estimate": 1, "prepare": 3, "train": 14, "ensemble": 2, "tag": 2, "evaluate": 3,
+    }  # fmt: skip
+    assert answer.stdout.count("0.5000   0.5000") == 3
+
+
 def test_bad_calls_are_refused_by_one_line(tmp_path: Path) -> None:
     for arguments in ((), (tmp_path,), ("--loud",), ("--rehearse", "a", "b"), ("--size",)):
         answer = reproduce(*arguments)

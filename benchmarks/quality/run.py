@@ -74,7 +74,7 @@ def carry_out(run: dict[str, Any], store: Path, work: Path, results: Path) -> No
     resume = ["--resume"] if (folder / "run.json").is_file() else []
     train_seconds, memory = earwitness(*train, *resume, log=log)
     test_seconds, _ = earwitness(
-        "evaluate", folder / "model", store, "--json", figures, "--scores", scores, "--threads", 1, log=log
+        "evaluate", folder / "model", store, "--json", figures, "--out", scores, "--threads", 1, log=log
     )
     found = json.loads(figures.read_text("utf-8"))
     opened = corpus.Store(store)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -90,11 +91,20 @@ def restore(
     optimizer: torch.optim.Optimizer | None = None,
     average: torch.nn.Module | None = None,
 ) -> None:
-    """Puts a checkpoint's weights into the network, and its state into the optimiser and the moving average given."""
-    tensors = load_file(path)
-    network.load_state_dict(below("network.", tensors))
-    if average is not None:
-        average.load_state_dict(below("average.", tensors))
+    """Puts a checkpoint's weights into the network, and its state into the optimiser and the moving average given.
+
+    RunError where it cannot be read, or holds the weights of another network.
+    """
+    try:
+        tensors = load_file(path)
+        network.load_state_dict(below("network.", tensors))
+        if average is not None:
+            average.load_state_dict(below("average.", tensors))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RunError(
+            f"{path}: not of the network that the run's recipe describes ({shorten(str(error), 200)}); give the recipe "
+            "that it was trained with, or delete it to go on from the one before"
+        ) from None
     if optimizer is None:
         return
     states: dict[int, dict[str, torch.Tensor]] = {}

@@ -2,9 +2,9 @@
 
     DIR/archives/   the files as they are there, *.part while they arrive        DIR/   what is in them
 
-The record of a dataset names its files with sizes and checksums; nothing is believed to be whole before its checksum
-is right. Whatever was interrupted, the same call goes on: what is whole is not fetched again, what is there in part is
-gone on with, what is unpacked stays.
+The record of a dataset names its files with sizes and checksums; a file has its name once its checksum is right, and
+no sooner. Whatever was interrupted, the same call goes on: what is whole is not fetched again, what is there in part
+is gone on with, what is unpacked stays. requests speaks to the server; it does not go on with half a file, nor wait.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ import re
 import shutil
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import requests
+import urllib3
 
 from . import files, splitzip
 from .errors import DownloadError
@@ -33,6 +33,7 @@ _BLOCK_BYTES = 1 << 20
 _PASSING_STATUSES = {408, 425, 429}  # and all from 500 on: these may be gone with the next attempt
 _NO_RECORD = "no record that lists files with sizes and checksums; see if the dataset has moved"
 _PLAIN_NAME = re.compile(r"\w[\w.+-]*")
+_ARCHIVES = "archives"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def download(
     and where another call is at work in the folder.
     """
     _, source = source_of(name)
-    archives = out / "archives"
+    archives = out / _ARCHIVES
     archives.mkdir(parents=True, exist_ok=True)
     busy = DownloadError(f"{out}: another `earwitness download` is at work there; wait for it, or give another folder")
     with files.lock(archives / "lock", busy=busy), requests.Session() as session:
@@ -125,7 +126,7 @@ def download(
             packed = splitzip.archives(file.name for file in remote)
         except zipfile.BadZipFile as error:
             raise DownloadError(f"{fetcher.server}: its list of files is not whole: {error}") from None
-        missing = [file for file in remote if not _is_whole(file, archives, on_bytes)]
+        missing = [file for file in remote if not _is_whole(file, archives)]
         _require_room(out, sum(2 * file.about_bytes - _size(_part(archives, file)) for file in missing))
         for file in missing:
             fetcher.fetch(file, archives)
@@ -165,7 +166,7 @@ class _Fetcher:
         return found
 
     def fetch(self, file: RemoteFile, archives: Path) -> None:
-        """Fetches a file into `archives`; it has its name there once its checksum is right, and no sooner."""
+        """Fetches a file into `archives`, under its own name once its checksum is right."""
         address, part = f"{self.server}/{file.path}", _part(archives, file)
         found = None
         for _ in range(2):
@@ -242,12 +243,15 @@ class _Fetcher:
     def _write(self, response: requests.Response, file: RemoteFile, part: Path, have: int) -> int:
         """Writes what comes behind the first `have` bytes; returns how many there are then."""
         with part.open("ab" if have else "wb") as stream:
-            for block in response.iter_content(_BLOCK_BYTES):
+            # What has come is taken as it is: whole blocks would be lost where the connection breaks off within one.
+            while block := response.raw.read1(_BLOCK_BYTES):
                 have += len(block)
                 if file.size is not None and have > file.size:
                     stream.close()
                     part.unlink()
-                    raise _Passing(f"more came than the {file.size} bytes that its record says")
+                    raise DownloadError(
+                        f"{response.url}: more than the {file.size} bytes that its record says; try again later"
+                    )
                 stream.write(block)
                 self._on_bytes(f"fetching {file.name}", have, file.size or _stated_size(response))
         return have
@@ -260,12 +264,12 @@ def _network(address: str, patience: Patience) -> Iterator[None]:
         yield
     except requests.exceptions.JSONDecodeError:
         raise DownloadError(f"{address}: {_NO_RECORD}") from None
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         if isinstance(error, ValueError):
             raise DownloadError(f"{address}: no address; --from needs one such as https://example.org") from None
-        if isinstance(error, requests.exceptions.SSLError):
+        if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
             raise DownloadError(f"{address}: the server does not prove to be the one it is called") from None
-        if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        if "timed out" in str(error):
             raise _Passing(f"no answer within {patience.silence_seconds:g} seconds") from None
         raise _Passing("the connection failed") from None
 
@@ -299,12 +303,10 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _is_whole(file: RemoteFile, archives: Path, on_bytes: OnBytes) -> bool:
-    """Tells whether a file is there already, with the right size and checksum where these are known."""
+def _is_whole(file: RemoteFile, archives: Path) -> bool:
+    """Tells whether a file is there already, with the right size where that is known."""
     path = archives / file.name
-    if not path.is_file() or file.size not in (None, _size(path)):
-        return False
-    return file.md5 is None or _md5(path, file.name, on_bytes) == file.md5
+    return path.is_file() and file.size in (None, _size(path))
 
 
 def _md5(path: Path, name: str, on_bytes: OnBytes) -> str:
@@ -346,18 +348,19 @@ def _unpack(parts: Sequence[Path], out: Path, on_bytes: OnBytes) -> int:
                 _unpack_one(archive, info, place)
                 done += info.file_size
                 on_bytes(f"unpacking {name}", done, total)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except splitzip.DAMAGE as error:
         said = " ".join(str(error).split())
         raise DownloadError(f"{parts[-1]}: a damaged archive ({said}); delete it, and give the command again") from None
     return len(members)
 
 
 def _place(out: Path, archive: str, info: zipfile.ZipInfo) -> Path:
-    """Where a file of an archive goes. Raises DownloadError where that is outside of `out`."""
+    """Where a file of an archive goes. Raises DownloadError where that is outside of `out`, or among the archives."""
     inner = PurePosixPath(info.filename)
-    if not inner.parts or inner.is_absolute() or ".." in inner.parts or "\\" in info.filename or ":" in inner.parts[0]:
+    first = inner.parts[0] if inner.parts else ""
+    if first in ("", "/", _ARCHIVES) or ".." in inner.parts or "\\" in info.filename or ":" in first:
         raise DownloadError(
-            f"{archive}: {info.filename!r} would be written outside of {out}; do not trust this archive"
+            f"{archive}: {info.filename!r} would be written where it must not; do not trust this archive"
         )
     return out / inner
 

@@ -158,16 +158,24 @@ def score_store(
     return Scored(clips, np.stack(scores), ())
 
 
-def given_scores(table: Path, clips: Sequence[Clip], where: Path) -> tuple[Vocabulary, Scored]:
-    """The scores that a table in the submission form has for the test clips among `clips`, and its classes.
+def given_scores(table: Path, source: Store | Dataset, where: Path) -> Scored:
+    """The scores that a table in the submission form has for the test clips of a store or a dataset.
 
-    Raises TableError as `tables.read_scores` and `align` do, and where there is no test clip, or one has a label that
-    is no column of the table.
+    It has all test clips, or all of one part of the test set: then it is judged on that part. Its columns are the
+    classes, in any order.
+    Raises TableError as `tables.read_scores` and `align` do, and where there is no test clip.
     """
-    fnames, scores, names = read_scores(table)
-    known, tested = Vocabulary(names), tuple(clip for clip in clips if clip.role == "test")
-    _require_test_clips(tested, known, where)
-    return known, Scored(tested, align(tested, fnames, scores), ())
+    tested = tuple(clip for clip in source.clips if clip.role == "test")
+    _require_test_clips(tested, source.vocabulary, where)
+    fnames, scores, _ = read_scores(table, source.vocabulary)
+    tested = _part_named(tested, set(fnames))
+    return Scored(tested, align(tested, fnames, scores), ())
+
+
+def _part_named(tested: tuple[Clip, ...], fnames: set[str]) -> tuple[Clip, ...]:
+    """Those of the test clips that make up the part with exactly these names, where there is one; else all."""
+    parts = (tuple(clip for clip in tested if clip.usage == part) for part in {clip.usage for clip in tested})
+    return next((part for part in parts if {clip.fname for clip in part} == fnames), tested)
 
 
 def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -> None:

@@ -9,6 +9,7 @@ import io
 import re
 import struct
 import zipfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,8 @@ _ENTRY_MARK, _END_MARK, _LOCATOR_64_MARK, _END_64_MARK = b"PK\1\2", b"PK\5\6", b
 _EXTRA_64 = 1
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF  # the number stands elsewhere, in 64 bits
 _VERSION_64 = 45
+# What reading a damaged archive may raise, its directory or a file in it.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 _PART = re.compile(r"(.+)\.z(\d\d+)")
 
 
@@ -49,7 +52,7 @@ def archives(names: Iterable[str]) -> dict[str, list[str]]:
 
 @contextmanager
 def opened(parts: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
-    """The archive whose parts these are, in order, for reading. Raises zipfile.BadZipFile, OSError."""
+    """The archive whose parts these are, in order, for reading. Raises what `DAMAGE` lists, OSError."""
     with ExitStack() as stack:
         streams = [stack.enter_context(path.open("rb")) for path in parts]
         whole: BinaryIO = streams[0] if len(streams) == 1 else _joined(streams)
@@ -109,6 +112,8 @@ def _joined(streams: Sequence[BinaryIO]) -> BinaryIO:
         if directory.parts != len(streams):
             raise zipfile.BadZipFile(f"it has {directory.parts} parts, of which {len(streams)} are here")
         begins = starts[directory.part] + directory.offset
+        if begins + directory.size > starts[-1]:
+            raise zipfile.BadZipFile("its directory is damaged (it lies outside of the archive)")
         whole.seek(begins)
         entries = list(_entries(whole.read(directory.size), starts))
         if len(entries) != directory.entries:
@@ -126,7 +131,7 @@ def _directory(whole: BinaryIO, starts: Sequence[int]) -> _Directory:
     tail_begins = max(0, starts[-1] - _END.size - _FULL_16)
     whole.seek(tail_begins)
     tail = whole.read()
-    at = tail.rfind(_END_MARK)
+    at = tail.rfind(_END_MARK, 0, len(tail) - _END.size + len(_END_MARK))
     while at >= 0 and at + _END.size + _END.unpack_from(tail, at)[-1] != len(tail):
         at = tail.rfind(_END_MARK, 0, at)
     if at < 0:
@@ -160,6 +165,8 @@ def _entries(directory: bytes, starts: Sequence[int]) -> Iterator[bytes]:
         offset = wide.pop(0) if fields[15] == _FULL_32 else fields[15]
         part = wide.pop(0) if fields[12] == _FULL_16 else fields[12]
         place = starts[part] + offset
+        if place >= starts[-1]:
+            raise zipfile.BadZipFile("its directory is damaged (an entry lies outside of the archive)")
         far = place >= _FULL_32
         numbers = [*sizes, place] if far else sizes
         extras = (

@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import demo, ensemble, estimate, evaluate, prepare, tag, train
+from . import demo, download, ensemble, estimate, evaluate, prepare, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -99,6 +99,7 @@ def _options(
 
 
 for _verb in (
+    download.download,
     prepare.prepare,
     train.train,
     evaluate.evaluate,

@@ -28,30 +28,43 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    *,
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model, or a CSV of scores")
-    ],
+        list[Path] | None, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")
+    ] = None,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset with a test table, or a store")],
+    table: Annotated[
+        Path | None, typer.Option("--scores", metavar="TABLE", help="a CSV of scores to judge, in place of a model")
+    ] = None,
     json_file: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table of classes there")] = None,
-    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
     hop_frames: HopOption = None,
     windows: WindowsOption = "exact",
     precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
 ) -> None:
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
-    require_room_for(json_file, csv, scores)
+    require_room_for(json_file, csv, out)
+    if len(model or []) != (0 if table else 1):
+        raise typer.BadParameter("give one MODEL, or a table of scores with --scores TABLE and no MODEL")
+    if table and hop_frames:
+        raise typer.BadParameter("it is for models; a table's scores are there already", param_hint="--hop-frames")
     from .. import corpus, evaluation, layouts, tables
 
-    source = corpus.Store(dataset) if corpus.is_store(dataset) else layouts.read_dataset(dataset)
-    if model.is_file():
-        if hop_frames:
-            raise typer.BadParameter("it is for models; a CSV's scores are there already", param_hint="--hop-frames")
-        vocabulary, (clips, scored, problems) = evaluation.given_scores(model, source.clips, dataset)
+    # A table can be judged where the sound is not at hand.
+    stored = corpus.is_store(dataset)
+    source = corpus.Store(dataset) if stored else layouts.read_dataset(dataset, without_sound=table is not None)
+    if table:
+        vocabulary, (clips, scored, problems) = source.vocabulary, evaluation.given_scores(table, source, dataset)
     else:
+        (folder,) = model or []
+        if folder.is_file():
+            raise typer.BadParameter(
+                f"{folder}: a file, no model's folder; give a table of scores as --scores {folder}"
+            )
         use_threads(threads)
-        tagger = tagger_of(model, hop_frames, windows, precision)
+        tagger = tagger_of(folder, hop_frames, windows, precision)
         vocabulary, (clips, scored, problems) = tagger.vocabulary, _score(tagger, source)
     result = evaluation.evaluate_scores(
         vocabulary.encode_all([clip.labels for clip in clips]), scored, vocabulary,
@@ -61,8 +74,8 @@ def evaluate(
     write_json(json_file, result.as_json() | {"not_scored": len(problems)})
     if csv:
         result.write_per_class_csv(csv)
-    if scores:
-        tables.write_scores(scores, [clip.fname for clip in clips], scored, vocabulary)
+    if out:
+        tables.write_scores(out, [clip.fname for clip in clips], scored, vocabulary)
     end_with_problems(problems, "test clips that could not be scored")
 
 

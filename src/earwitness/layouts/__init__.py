@@ -29,12 +29,12 @@ _LAYOUTS: tuple[Callable[[Path], Listing | None], ...] = (
 )
 
 
-def read_dataset(path: str | Path) -> Dataset:
+def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     """The clips of the dataset at `path`: a folder in one of the layouts, or a CSV of clips.
 
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
-    occur, sorted.
+    occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
     Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, a row
     whose role cannot be told, or a dataset without one usable clip.
     """
@@ -42,18 +42,18 @@ def read_dataset(path: str | Path) -> Dataset:
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a CSV")
     if place.is_file():
-        return _judged(clip_list.read(place))
+        return _judged(clip_list.read(place), without_sound)
     for layout in _LAYOUTS:
         listing = layout(place)
         if listing is not None:
-            return _judged(listing)
+            return _judged(listing, without_sound)
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
         "the columns fname,labels[,split], or a folder of sound files for each class"
     )
 
 
-def _judged(listing: Listing) -> Dataset:
+def _judged(listing: Listing, without_sound: bool) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
@@ -62,6 +62,8 @@ def _judged(listing: Listing) -> Dataset:
     files = SoundFiles()
     for row in listing.rows:
         found = files.find(row.folder, row.fname)
+        if found is None and without_sound:
+            found = row.folder / row.fname
         try:
             path = _checked(row, found, vocabulary, named)
         except TableError as error:
