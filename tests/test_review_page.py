@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from earwitness import review_folder
 from earwitness.decisions import FILE_NAME, Decision, Decisions
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -20,15 +22,22 @@ for package in ("fastapi", "uvicorn", "gradio"):
     pytest.importorskip(package)
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
+expect.set_options(timeout=60_000)  # the machine may be busy
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
+# Whether the picture that is shown was fetched before the latest decision was sent.
+FETCHED_AHEAD = """() => {
+  const all = performance.getEntriesByType("resource");
+  const times = (end) => all.filter((one) => one.name.endsWith(end)).map((one) => one.startTime);
+  return times(`/clips/${state.queue[0].number}/picture.png`)[0] < Math.max(...times("/decide"));
+}"""
 
 
-class Server:
-    """`earwitness review` in a process of its own."""
+class Program:
+    """`earwitness review` in a process of its own, to be killed."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         command = [
@@ -55,10 +64,24 @@ class Server:
 
 
 @pytest.fixture
-def server(own_review: Path) -> Iterator[Server]:
-    started = Server(own_review)
-    yield started
-    started.kill()
+def address(own_review: Path) -> Iterator[str]:
+    """Where the same pages are served by this process, which is quicker to begin."""
+    import uvicorn
+
+    from earwitness.serving import run
+    from earwitness.serving.app import create_app
+    from earwitness.serving.desk import Desk
+
+    folder = review_folder.read(own_review)
+    decisions = Decisions(own_review / FILE_NAME, folder.fingerprint)
+    server = uvicorn.Server(uvicorn.Config(create_app(Desk(folder, decisions), reviewer="Anna"), log_level="warning"))
+    with run.listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield run.address_of(listener)
+        server.should_exit = server.force_exit = True
+        thread.join()
+    decisions.close()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +95,7 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, address: str, **options: Any) -> Any:
     """A page in a profile of its own that has its first clip; it fails the test if it asks another machine."""
     page: Any = browser.new_context(viewport={"width": 1280, "height": 800}, **options).new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     strangers: list[str] = []
     page.on("request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else strangers.append(r.url))
     page.on("pageerror", lambda error: strangers.append(str(error)))
@@ -106,8 +129,8 @@ def kept(folder: Path) -> list[Decision]:
         decisions.close()
 
 
-def test_a_review_by_keyboard(browser: Any, server: Server, own_review: Path) -> None:
-    page = opened(browser, server.address)
+def test_a_review_by_keyboard(browser: Any, address: str, own_review: Path) -> None:
+    page = opened(browser, address)
     expect(page.locator("#name")).to_have_text("Anna")
     names, expected = [clip_of(page)], []
 
@@ -139,8 +162,8 @@ def test_a_review_by_keyboard(browser: Any, server: Server, own_review: Path) ->
     assert not page.strangers
 
 
-def test_adding_any_tag_by_typing(browser: Any, server: Server, own_review: Path) -> None:
-    page = opened(browser, server.address)
+def test_adding_any_tag_by_typing(browser: Any, address: str, own_review: Path) -> None:
+    page = opened(browser, address)
     names = ("Bark", "Child speech and kid speaking", "Meow", "Purr")
     while not (missing := set(names) - set(page.locator(".tag label").all_inner_texts())):
         press(page, "s")
@@ -156,8 +179,8 @@ def test_adding_any_tag_by_typing(browser: Any, server: Server, own_review: Path
     assert missing.replace(" ", "_") in decision.labels
 
 
-def test_playing_and_listening_to_the_evidence(browser: Any, server: Server) -> None:
-    page = opened(browser, server.address)
+def test_playing_and_listening_to_the_evidence(browser: Any, address: str) -> None:
+    page = opened(browser, address)
     page.evaluate("() => { const a = document.getElementById('audio'); a.pause(); a.playbackRate = 0.25; }")
     page.keyboard.press("Space")
     page.wait_for_function("() => !document.getElementById('audio').paused")
@@ -171,7 +194,8 @@ def test_playing_and_listening_to_the_evidence(browser: Any, server: Server) -> 
     page.wait_for_function("() => document.getElementById('audio').currentTime < 0.5")
 
 
-def test_a_server_that_is_killed_loses_nothing(browser: Any, server: Server, own_review: Path) -> None:
+def test_a_server_that_is_killed_loses_nothing(browser: Any, own_review: Path) -> None:
+    server = Program(own_review)
     page = opened(browser, server.address)
     first = clip_of(page)
     second = press(page, "n")
@@ -179,7 +203,7 @@ def test_a_server_that_is_killed_loses_nothing(browser: Any, server: Server, own
     page.keyboard.press("n")
     expect(page.locator("#error")).to_contain_text("Nothing that was decided is lost")
     assert clip_of(page) == second, "the clip stays before the reviewer"
-    again = Server(own_review, server.port)
+    again = Program(own_review, server.port)
     try:
         press(page, "n")
         expect(page.locator("#error")).to_be_hidden()
@@ -188,15 +212,14 @@ def test_a_server_that_is_killed_loses_nothing(browser: Any, server: Server, own
         again.kill()
 
 
-def test_two_reviewers_and_the_end(browser: Any, server: Server, own_review: Path) -> None:
-    """Two at a time get no clip twice; a pace of under half a second a clip, fetched ahead; then all is done."""
-    pages = [opened(browser, f"{server.address}?reviewer={name}") for name in ("Anna", "Ben")]
+def test_two_reviewers_and_the_end(browser: Any, address: str, own_review: Path) -> None:
+    """Two at a time get no clip twice; then all is done."""
+    pages = [opened(browser, f"{address}?reviewer={name}") for name in ("Anna", "Ben")]
     assert clip_of(pages[0]) != clip_of(pages[1])
     for _ in range(8):
         for page in pages:
             press(page, "g")
-    took = pages[0].evaluate("() => performance.getEntriesByName('decision').map(one => one.duration)")
-    assert len(took) == 8 and sorted(took)[4] < 500
+            assert page.evaluate(FETCHED_AHEAD), "the picture was asked for before the decision"
     for page in pages:
         while page.locator("#review").is_visible():
             page.keyboard.press("n")
@@ -207,8 +230,8 @@ def test_two_reviewers_and_the_end(browser: Any, server: Server, own_review: Pat
     assert {one.reviewer for one in done} == {"Anna", "Ben"}
 
 
-def test_names_labels_and_focus_for_those_who_do_not_see(browser: Any, server: Server) -> None:
-    page = opened(browser, server.address)
+def test_names_labels_focus_and_narrow_screens(browser: Any, address: str) -> None:
+    page = opened(browser, address)
     expect(page.locator("#fname")).to_be_focused()
     assert "clip of" in page.locator("#spoken").inner_text()
     for role in ("button", "checkbox", "combobox", "link"):
@@ -225,10 +248,6 @@ def test_names_labels_and_focus_for_those_who_do_not_see(browser: Any, server: S
     page.keyboard.press("n")
     page.wait_for_timeout(200)
     assert clip_of(page) == before, "single keys can be turned off"
-
-
-def test_a_narrow_screen_scrolls_down_only(browser: Any, server: Server) -> None:
-    page = opened(browser, server.address)
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
     expect(page.locator("#accept")).to_be_in_viewport()
