@@ -114,3 +114,19 @@ def tiny_model(tiny_store: Path) -> Path:
 def own_dataset(tiny_dataset: Path, tmp_path: Path) -> Path:
     """A tiny dataset of the test's own, to be changed."""
     return shutil.copytree(tiny_dataset, tmp_path / "dataset")
+
+
+@pytest.fixture(scope="session")
+def tiny_review(tiny_store: Path) -> Path:
+    """A review folder on the tiny store's curated and noisy clips; not to be written to."""
+    from review_maker import write_review
+
+    out = tiny_store.parent / "review"
+    out.mkdir()
+    return write_review(out, tiny_store)
+
+
+@pytest.fixture
+def own_review(tiny_review: Path, tmp_path: Path) -> Path:
+    """A review folder of the test's own, to be changed."""
+    return shutil.copytree(tiny_review, tmp_path / "review")

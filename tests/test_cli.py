@@ -131,7 +131,7 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     assert report.pop("seconds") > 0
     assert report == {
         "clips": {"curated": 10, "noisy": 10, "test": 6}, "decoded": 26, "kept": 0, "left_out": 0, "silent": 0,
-        "known_bad": 0, "relabelled": 0, "removed": 0, "unknown_fnames": 0,
+        "known_bad": 0, "relabelled": 0, "removed": 0, "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
     }  # fmt: skip
     answer = earwitness("prepare", tiny_dataset, "--out", store)
     assert answer == (0, f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there\n", "")

@@ -1,15 +1,18 @@
 """Somebody's opinion on labels, applied to a dataset: clips that get other labels, and clips that go.
 
 A file of corrections is JSON: an object that gives, for each fname, its labels separated by commas, or "remove".
+Decisions of reviewers say the same of clips they have heard, which thereby become curated.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .dataset import Clip, Dataset, Problem
+from .decisions import Decision, settled
 from .errors import TableError
 from .labels import Vocabulary
 from .layouts.listing import split_labels
@@ -17,53 +20,99 @@ from .layouts.listing import split_labels
 REMOVE = "remove"
 
 
+NOTHING_HEARD = "a reviewer heard none of the classes"
+
+
 class Correction(NamedTuple):
-    """What a file says of one fname: its labels, none where the clip is to go; and where it says so."""
+    """What is said of one clip: its labels, none where it is to go; where that stands; whether a reviewer heard it."""
 
     labels: tuple[str, ...]
     where: str
+    heard: bool = False
 
 
 class Corrected(NamedTuple):
-    """A dataset after corrections: how many clips have other labels now, how many went, which fnames it lacks."""
+    """A dataset after corrections, and how many clips they changed.
+
+    relabelled, removed: clips with other labels, and clips that went, by files of corrections. reviewed: clips that
+    have a reviewer's labels and are curated. nothing_heard: clips left out because a reviewer heard none of the
+    classes. unknown: fnames that the dataset lacks.
+    """
 
     dataset: Dataset
     relabelled: int
     removed: int
     unknown: tuple[str, ...]
+    reviewed: int = 0
+    nothing_heard: int = 0
 
 
-def correct(dataset: Dataset, paths: Sequence[Path]) -> Corrected:
-    """A dataset with the corrections of all files applied by fname, whatever a clip's role; later files win.
+def correct(
+    dataset: Dataset, paths: Sequence[Path], reviews: Iterable[tuple[Path, Sequence[Decision]]] = ()
+) -> Corrected:
+    """A dataset with the corrections of all files applied by fname, whatever a clip's role, then those of reviewers.
 
-    A clip that goes is among `left_out` afterwards. What a file speaks of is no longer known to be bad: whoever wrote
-    it has heard the clip. Raises TableError for a file that holds no corrections, and for unknown labels.
+    Later files win, and reviewers over all files. Decisions never concern test clips; their role counts only where
+    two clips have one fname. A clip that goes is among `left_out` afterwards. What is spoken of is no longer known to
+    be bad: whoever wrote it has heard the clip. Raises TableError for a file that holds no corrections, and for
+    unknown labels.
     """
-    corrections: dict[str, Correction] = {}
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, clip in enumerate(dataset.clips):
+        rows[clip.fname].append(row)
+    said: dict[int, Correction] = {}
+    unknown: dict[str, None] = {}
     for path in paths:
-        corrections |= _read(path, dataset.vocabulary)
-    clips = [_relabelled(clip, corrections.get(clip.fname)) for clip in dataset.clips]
-    removed = [
-        Problem(clip.fname, clip.role, clip.path, f"{corrections[clip.fname].where}: {REMOVE}")
-        for clip in clips
-        if clip.fname in corrections and not corrections[clip.fname].labels
+        for fname, correction in _read(path, dataset.vocabulary).items():
+            said |= dict.fromkeys(rows.get(fname, ()), correction)
+            unknown |= {} if fname in rows else {fname: None}
+    for path, decisions in reviews:
+        for decision in settled(decisions).values():
+            correction = _heard(f"{path}, {decision.fname}", decision, dataset.vocabulary)
+            spoken_of = _rows_of(decision, rows.get(decision.fname, ()), dataset.clips)
+            said |= dict.fromkeys(spoken_of, correction)
+            unknown |= {} if spoken_of else {decision.fname: None}
+    return _applied(dataset, said, tuple(unknown))
+
+
+def _rows_of(decision: Decision, rows: Iterable[int], clips: Sequence[Clip]) -> list[int]:
+    """The rows among `rows` of the clips that a decision speaks of."""
+    trained_on = [row for row in rows if clips[row].role != "test"]
+    return trained_on if len(trained_on) < 2 else [row for row in trained_on if clips[row].role == decision.role]
+
+
+def _heard(where: str, decision: Decision, vocabulary: Vocabulary) -> Correction:
+    vocabulary.encode(decision.labels, where=where)
+    return Correction(decision.labels, where, heard=True)
+
+
+def _applied(dataset: Dataset, said: Mapping[int, Correction], unknown: tuple[str, ...]) -> Corrected:
+    """A dataset with what is said of its clips, by row."""
+    old = dataset.clips
+    clips = [_relabelled(clip, said.get(row)) for row, clip in enumerate(old)]
+    gone = [
+        Problem(old[row].fname, old[row].role, old[row].path, f"{one.where}: {NOTHING_HEARD if one.heard else REMOVE}")
+        for row, one in sorted(said.items())
+        if not one.labels
     ]
-    corrected = replace(
-        dataset,
-        clips=tuple(clips),
-        known_bad=tuple(bad for bad in dataset.known_bad if bad.fname not in corrections),
-    ).without(removed)
-    known = {clip.fname for clip in clips}
+    places = {(old[row].role, old[row].path) for row in said}
+    known_bad = tuple(bad for bad in dataset.known_bad if (bad.role, bad.path) not in places)
+    files_say = [(row, one) for row, one in said.items() if not one.heard]
+    reviewers_say = [one for one in said.values() if one.heard]
     return Corrected(
-        corrected,
-        relabelled=sum(set(old.labels) != set(new.labels) for old, new in zip(dataset.clips, clips, strict=True)),
-        removed=len(removed),
-        unknown=tuple(fname for fname in corrections if fname not in known),
+        replace(dataset, clips=tuple(clips), known_bad=known_bad).without(gone),
+        relabelled=sum(set(old[row].labels) != set(clips[row].labels) for row, _ in files_say),
+        removed=sum(not one.labels for _, one in files_say),
+        unknown=unknown,
+        reviewed=sum(bool(one.labels) for one in reviewers_say),
+        nothing_heard=sum(not one.labels for one in reviewers_say),
     )
 
 
 def _relabelled(clip: Clip, correction: Correction | None) -> Clip:
-    return replace(clip, labels=correction.labels) if correction and correction.labels else clip
+    if correction is None or not correction.labels:
+        return clip
+    return replace(clip, labels=correction.labels, role="curated" if correction.heard else clip.role)
 
 
 def _read(path: Path, vocabulary: Vocabulary) -> Mapping[str, Correction]:

@@ -9,6 +9,7 @@
     ├── RunError           a training run that cannot be started, resumed or opened
     │   └── Diverged       the loss stopped being a number
     ├── DownloadError      a dataset that cannot be fetched, or does not arrive whole
+    ├── ReviewError        a review folder or its decisions that cannot be used now, or a page that cannot be served
     └── ModelError         a model folder that is missing, damaged, or of another kind
 
 Every message is one line that says what is wrong, where (file, row, field), and what to do about it.
@@ -50,6 +51,10 @@ class Diverged(RunError):
 
 class DownloadError(EarwitnessError):
     """A dataset that cannot be fetched, or does not arrive whole."""
+
+
+class ReviewError(EarwitnessError):
+    """A review folder or its decisions that cannot be used now, or a page that cannot be served."""
 
 
 class ModelError(EarwitnessError):

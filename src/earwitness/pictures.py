@@ -1,5 +1,6 @@
 """Pictures of runs and clips, drawn to files without a screen."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,19 @@ def draw_tagged_clip(
     )
     below.set(xlabel="score (green: truly in the clip)", xlim=(0, 1))
     _save(figure, path)
+
+
+def spectrogram_png(log_mel: NDArray[np.floating], *, widest: int = 1600) -> bytes:
+    """Returns a picture of a log-mel (frames, bands) in dB: a pixel a frame and band, nothing around it.
+
+    Of more than `widest` frames, the loudest of every few is shown.
+    """
+    levels_db = np.asarray(log_mel, np.float32)
+    every = -(-len(levels_db) // widest)
+    levels_db = np.maximum.reduceat(levels_db, np.arange(0, len(levels_db), every), axis=0)
+    buffer = io.BytesIO()
+    plt.imsave(buffer, levels_db.T, origin="lower", vmin=-80, vmax=0, cmap="magma", format="png")
+    return buffer.getvalue()
 
 
 def _series(lines: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:

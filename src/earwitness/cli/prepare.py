@@ -11,6 +11,7 @@ from .screen import bar, end_with_problems, list_some, say
 
 if TYPE_CHECKING:
     from ..dataset import Dataset
+    from ..decisions import Decision
 
 
 def prepare(
@@ -30,6 +31,10 @@ def prepare(
         list[Path] | None,
         typer.Option(metavar="FILE", help='JSON of fname: labels, or "remove"; repeatable, later files win'),
     ] = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE|DIR", help="what reviewers decided: their clips become curated; repeatable"),
+    ] = None,
     leave_out_known_bad: Annotated[
         bool, typer.Option("--leave-out-known-bad", help="leave out clips that the dataset's authors name as wrong")
     ] = False,
@@ -41,7 +46,7 @@ def prepare(
     from .. import recipe as recipes
 
     features = recipes.load(recipe, settings or []).features
-    found, changes = _as_wished(layouts.read_dataset(dataset), corrections or [], leave_out_known_bad)
+    found, changes = _as_wished(layouts.read_dataset(dataset), corrections or [], decisions or [], leave_out_known_bad)
     started = time.perf_counter()
     with bar("decoding") as advance:
         report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)
@@ -63,15 +68,20 @@ def prepare(
 
 
 def _as_wished(
-    found: "Dataset", corrections: list[Path], leave_out_known_bad: bool
+    found: "Dataset", corrections: list[Path], decisions: list[Path], leave_out_known_bad: bool
 ) -> "tuple[Dataset, dict[str, int]]":
     """Returns a dataset as the user wants it, and the figures of what that changed; says so on the way."""
     from ..corrections import correct
 
-    corrected = correct(found, corrections)
+    corrected = correct(found, corrections, [(path, _decided(path, found)) for path in decisions])
     if corrections:
         say(f"corrections: {corrected.relabelled} clips have other labels, {corrected.removed} are left out")
-        list_some("corrections for names that no clip of the dataset has", corrected.unknown)
+    if decisions:
+        say(
+            f"decisions: {corrected.reviewed} clips are curated with their reviewers' labels, "
+            f"{corrected.nothing_heard} that hold none of the classes are left out"
+        )
+    list_some("names that no clip to learn from has", corrected.unknown)
     found = corrected.dataset
     known_bad = len(found.known_bad)
     if known_bad and leave_out_known_bad:
@@ -80,4 +90,16 @@ def _as_wished(
     elif known_bad:
         say(f"{known_bad} clips are named as wrong by the dataset's authors; --leave-out-known-bad leaves them out")
     figures = {"known_bad": known_bad, "relabelled": corrected.relabelled, "removed": corrected.removed}
+    figures |= {"reviewed": corrected.reviewed, "nothing_heard": corrected.nothing_heard}
     return found, figures | {"unknown_fnames": len(corrected.unknown)}
+
+
+def _decided(path: Path, found: "Dataset") -> "list[Decision]":
+    """Returns the decisions in a file or a review folder; says which tasks of Label Studio are no clip."""
+    from .. import decision_files
+    from ..review_folder import Clip
+
+    clips = [Clip(clip.fname, clip.role, clip.path, ()) for clip in found.clips if clip.role != "test"]
+    decisions, unknown = decision_files.read(path, clips, found.vocabulary)
+    list_some(f"tasks of {path} that are no clip of the dataset", tuple(unknown))
+    return decisions

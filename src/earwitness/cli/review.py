@@ -1,0 +1,137 @@
+"""The verb `review`."""
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import require_room_for
+from .screen import list_some, output, say
+
+if TYPE_CHECKING:
+    from ..decisions import Decisions
+    from ..review_folder import ReviewFolder
+
+
+def review(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a review folder that `clean` made")],
+    host: Annotated[str, typer.Option(metavar="NAME", help="address to serve the page at")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="port; 0: any free one")] = 7870,
+    reviewer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="the name that the page suggests; default: the user's")
+    ] = None,
+    audio_root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="where sound files are looked for that have moved")
+    ] = None,
+    order: Annotated[str, typer.Option(metavar="value|random|fname", help="which clips come first")] = "value",
+    overlap: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="share of clips that two reviewers hear")
+    ] = 0.0,
+    open_: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="open a browser; default: from a terminal only")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write decisions as .csv or Label Studio's .json; serve nothing")
+    ] = None,
+    import_: Annotated[
+        Path | None, typer.Option("--import", metavar="FILE", help="add decisions from such a file; serve nothing")
+    ] = None,
+) -> None:
+    """Settle doubtful tags by ear, on a page in the browser. What is decided is kept at once."""
+    require_room_for(export)
+    from .. import review_folder
+
+    found = review_folder.read(folder)
+    if import_:
+        _import(found, import_)
+    if export:
+        _export(found, export)
+    if not import_ and not export:
+        _serve(found, host, port, reviewer or _user(), audio_root, order, overlap, open_)
+
+
+def _serve(
+    found: "ReviewFolder",
+    host: str,
+    port: int,
+    reviewer: str,
+    audio_root: Path | None,
+    order: str,
+    overlap: float,
+    open_: bool | None,
+) -> None:
+    from dataclasses import replace
+
+    from .. import review_folder
+    from ..serving import run
+
+    run.require_extra()
+    from ..serving.desk import Desk, ordered, refuse_changed_store
+
+    refuse_changed_store(found)
+    clips, lost = review_folder.find_sounds(found.clips, audio_root)
+    found = replace(found, clips=clips)
+    ordered(found, order)
+    decisions = _decisions(found)
+    desk = Desk(found, decisions, order=order, overlap=overlap)
+    listener = run.listen(host, port)
+    address = run.address_of(listener)
+    list_some("sound files are gone, their clips left out (--audio-root)", tuple(str(clip.path) for clip in lost))
+
+    def announce() -> None:
+        progress = desk.progress()
+        say(f"{found.path}: {progress['settled']} of {progress['clips']} clips settled; review at {address}")
+        say("Control-C ends it; what is decided is kept")
+        if output.is_terminal if open_ is None else open_:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    try:
+        run.serve_review(desk, listener, reviewer=reviewer, on_ready=announce)
+        say(f"{decisions.path}: decisions on {desk.progress()['settled']} clips")
+    finally:
+        decisions.close()
+
+
+def _import(found: "ReviewFolder", path: Path) -> None:
+    from .. import decision_files
+
+    brought, unknown = decision_files.read(path, found.clips, found.vocabulary)
+    fnames = {clip.fname for clip in found.clips}
+    known = [decision for decision in brought if decision.fname in fnames]
+    decisions = _decisions(found)
+    try:
+        added = decisions.add_all(known)
+    finally:
+        decisions.close()
+    say(f"{path}: {added} decisions added, {len(known) - added} known already")
+    list_some("no clips of this review", (*unknown, *(one.fname for one in brought if one.fname not in fnames)))
+
+
+def _export(found: "ReviewFolder", path: Path) -> None:
+    from .. import decision_files
+    from ..decisions import FILE_NAME, Decisions
+
+    # Whatever store they were made for: nothing that somebody heard is to be out of reach.
+    decisions = Decisions(found.path / FILE_NAME, None)
+    try:
+        made = decisions.all()
+    finally:
+        decisions.close()
+    decision_files.write(path, made, found)
+    say(f"{path}: {len(made)} decisions on {len({one.clip for one in made})} clips")
+
+
+def _decisions(found: "ReviewFolder") -> "Decisions":
+    from ..decisions import FILE_NAME, Decisions
+
+    return Decisions(found.path / FILE_NAME, found.fingerprint)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, as in containers
+        return ""

@@ -1,0 +1,337 @@
+"""What reviewers decided on clips, kept in SQLite at once: each decision is one transaction, on the disk when it ends.
+
+Nothing is ever deleted: an undone decision is marked so, and one that a later takes the place of stays beneath it.
+A clip that somebody has before them is on a lease, so that it is given to nobody else; a lease that is not renewed
+ends by itself. Several processes may use one file.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import ReviewError
+
+FILE_NAME = "decisions.sqlite"
+FORMAT = 1
+LEASE_SECONDS = 300.0
+SKIPPED, NOTHING, GIVEN, PROPOSED, CHANGED = OUTCOMES = ("skipped", "none", "given", "proposed", "changed")
+_PATIENCE_SECONDS = 5.0
+
+_TABLES = """
+CREATE TABLE about (format INTEGER NOT NULL, fingerprint TEXT NOT NULL);
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY,
+    role TEXT NOT NULL, fname TEXT NOT NULL, reviewer TEXT NOT NULL,
+    outcome TEXT NOT NULL, labels TEXT NOT NULL, given TEXT NOT NULL,
+    decided_at TEXT NOT NULL, seconds REAL NOT NULL,
+    stands INTEGER NOT NULL DEFAULT 1
+);
+CREATE UNIQUE INDEX one_each ON decisions (role, fname, reviewer) WHERE stands;
+CREATE TABLE leases (
+    role TEXT NOT NULL, fname TEXT NOT NULL, holder TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (role, fname)
+);
+"""
+
+# What SQLite cannot do now, and what to do about it. Codes are compared without their extension.
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "locked by another program; close what has it open, then decide again",
+    sqlite3.SQLITE_LOCKED: "locked by another program; close what has it open, then decide again",
+    sqlite3.SQLITE_FULL: "the disk is full; make room, then decide again",
+    sqlite3.SQLITE_READONLY: "cannot be written; change its permissions, then decide again",
+    sqlite3.SQLITE_PERM: "cannot be written; change its permissions, then decide again",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the folder and its permissions",
+    sqlite3.SQLITE_IOERR: "reading or writing broke off; check the disk and the room on it, then decide again",
+    sqlite3.SQLITE_NOTADB: "not a file of decisions; move it away, or put a copy in its place",
+    sqlite3.SQLITE_CORRUPT: "damaged; put a copy in its place",
+}
+
+
+class ClipName(NamedTuple):
+    """What a clip is called: its name and its role, as two roles may have files of one name."""
+
+    role: str
+    fname: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a reviewer said of a clip.
+
+    role: the clip's, or '' for whichever has that fname. labels: what is truly in it; none where nothing of the
+    vocabulary is. given: what it came with. when: ISO 8601, UTC. seconds: how long it took. outcome: one of OUTCOMES.
+    """
+
+    role: str
+    fname: str
+    labels: tuple[str, ...]
+    reviewer: str
+    outcome: str
+    when: str
+    given: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def clip(self) -> ClipName:
+        """The clip it is about."""
+        return ClipName(self.role, self.fname)
+
+
+class Taken(NamedTuple):
+    """The clips a holder has now, and how many more there are that others have before them."""
+
+    clips: tuple[ClipName, ...]
+    held_elsewhere: int
+
+
+def now() -> str:
+    """Returns the time as decisions carry it."""
+    return _as_kept(datetime.now(UTC))
+
+
+def moment(text: str) -> str | None:
+    """Returns a time in any form of ISO 8601 as decisions carry it, UTC where no zone is named; None if it is none."""
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _as_kept(time_ if time_.tzinfo else time_.replace(tzinfo=UTC))
+
+
+def _as_kept(time_: datetime) -> str:
+    """Returns a time as text whose order is that of time."""
+    return time_.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def outcome_of(labels: Sequence[str], *, given: Sequence[str], proposed: Sequence[str]) -> str:
+    """Returns what a choice of labels comes to: none of them, those given, those proposed, or others."""
+    if not labels:
+        return NOTHING
+    if set(labels) == set(given):
+        return GIVEN
+    return PROPOSED if set(labels) == set(proposed) else CHANGED
+
+
+def settled(decisions: Iterable[Decision]) -> dict[ClipName, Decision]:
+    """Returns one decision a clip: the latest, its labels those that more than half of the clip's reviewers heard.
+
+    Where a label divides them evenly, the latest has the say. Skipped clips are not among them.
+    """
+    of_clip: dict[ClipName, list[Decision]] = defaultdict(list)
+    for decision in sorted(decisions, key=lambda each: each.when):
+        if decision.outcome != SKIPPED:
+            of_clip[decision.clip].append(decision)
+    return {clip: _settled(said) for clip, said in of_clip.items()}
+
+
+def _settled(said: Sequence[Decision]) -> Decision:
+    votes = Counter(label for decision in said for label in decision.labels)
+    latest = said[-1]
+    labels = tuple(
+        label
+        for label in dict.fromkeys((*latest.labels, *votes))
+        if 2 * votes[label] > len(said) or (2 * votes[label] == len(said) and label in latest.labels)
+    )
+    return Decision(
+        latest.role, latest.fname, labels, latest.reviewer,
+        outcome_of(labels, given=latest.given, proposed=()), latest.when, latest.given,
+    )  # fmt: skip
+
+
+class Decisions:
+    """A file of decisions, made where there is none. May be used by several threads; every error is a ReviewError.
+
+    fingerprint: the digest of the store whose clips are reviewed, to which the file is bound; None accepts any file
+    that is there. clock: gives the time in seconds, for leases.
+    """
+
+    def __init__(self, path: Path, fingerprint: str | None, *, clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock, self._lock = path, clock, threading.RLock()
+        if fingerprint is None and not path.is_file():
+            raise ReviewError(f"{path}: no decisions there yet; make some with `earwitness review {path.parent}`")
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # Readers never wait for a writer, and a decision is on the disk before it is answered.
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+        with self._transaction() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+                for statement in _TABLES.split(";"):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO about VALUES (?, ?)", (FORMAT, fingerprint or ""))
+            format_, found = connection.execute("SELECT format, fingerprint FROM about").fetchone()
+        self._refuse_strange(format_, found, fingerprint)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def take(
+        self, holder: str, reviewer: str, order: Mapping[ClipName, int], *, count: int, twice: Collection[ClipName]
+    ) -> Taken:
+        """Gives a holder up to `count` clips on a lease: those they hold already, then the first free ones in `order`.
+
+        A clip is free for a reviewer who has not decided on it while nobody else holds it and it needs decisions: one,
+        or two for those in `twice`. Skipping is no decision for others. What else the holder had is let go. `order` is
+        read from its beginning, its values do not matter.
+        """
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM leases WHERE until < ?", (self._clock(),))
+            leases = connection.execute("SELECT role, fname, holder FROM leases ORDER BY rowid")
+            holders = {(role, fname): who for role, fname, who in leases}
+            own, heard = self._said(reviewer)
+            mine = (clip for clip, who in holders.items() if who == holder and clip in order)
+            free = (clip for clip in order if clip not in holders)
+            wanted = (clip for clip in chain(mine, free) if clip not in own and heard[clip] < 1 + (clip in twice))
+            taken = tuple(ClipName(*clip) for clip in islice(wanted, count))
+            until = self._clock() + LEASE_SECONDS
+            connection.execute("DELETE FROM leases WHERE holder = ?", (holder,))
+            connection.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", [(*clip, holder, until) for clip in taken])
+        return Taken(taken, sum(who != holder for who in holders.values()))
+
+    def renew(self, holder: str) -> None:
+        """Puts off the end of a holder's leases."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE leases SET until = ? WHERE holder = ?", (self._clock() + LEASE_SECONDS, holder))
+
+    def release(self, holder: str) -> None:
+        """Ends a holder's leases."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM leases WHERE holder = ?", (holder,))
+
+    def add(self, decision: Decision, *, holder: str = "") -> None:
+        """Keeps a decision, in place of what the same reviewer said of the clip before; ends the holder's lease."""
+        with self._transaction() as connection:
+            _insert(connection, decision)
+            connection.execute(
+                "DELETE FROM leases WHERE role = ? AND fname = ? AND holder = ?", (*decision.clip, holder)
+            )
+
+    def add_all(self, decisions: Iterable[Decision]) -> int:
+        """Keeps the decisions that are newer than what their reviewers said of the clips before; returns how many."""
+        added = 0
+        with self._transaction() as connection:
+            standing = {(each.clip, each.reviewer): each.when for each in _standing(connection)}
+            for decision in decisions:
+                if decision.when > standing.get((decision.clip, decision.reviewer), ""):
+                    _insert(connection, decision)
+                    standing[decision.clip, decision.reviewer] = decision.when
+                    added += 1
+        return added
+
+    def undo(self, reviewer: str, holder: str) -> Decision | None:
+        """Takes back a reviewer's latest decision and gives them its clip; None where there is none to take back.
+
+        What an earlier decision on the clip said does not stand again. ReviewError where another holds the clip now.
+        """
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT id FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC LIMIT 1", (reviewer,)
+            ).fetchone()
+            if row is None:
+                return None
+            (decision,) = _standing(connection, "AND id = ?", row)
+            until = self._clock() + LEASE_SECONDS
+            connection.execute("DELETE FROM leases WHERE until < ? OR holder = ?", (self._clock(), holder))
+            try:
+                connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*decision.clip, holder, until))
+            except sqlite3.IntegrityError:
+                raise ReviewError(f"{decision.fname}: another reviewer has this clip now; undo it later") from None
+            connection.execute("UPDATE decisions SET stands = 0 WHERE id = ?", row)
+        return decision
+
+    def bring_back_skipped(self, reviewer: str) -> int:
+        """Takes back a reviewer's skips, so that the clips come again; returns how many."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE decisions SET stands = 0 WHERE reviewer = ? AND outcome = ? AND stands", (reviewer, SKIPPED)
+            ).rowcount
+
+    def all(self) -> list[Decision]:
+        """Returns the decisions that stand, in the order in which they were made."""
+        with self._lock, self._explained():
+            return list(_standing(self._connection))
+
+    def counts(self, reviewer: str) -> tuple[int, int, int]:
+        """Returns how many clips somebody has heard, on how many a reviewer decided, how many of these they skipped."""
+        heard = "SELECT DISTINCT role, fname FROM decisions WHERE stands AND outcome <> ?1"
+        own = "SELECT COUNT(*), COALESCE(SUM(outcome = ?1), 0) FROM decisions WHERE stands AND reviewer = ?2"
+        with self._lock, self._explained():
+            (clips,) = self._connection.execute(f"SELECT COUNT(*) FROM ({heard})", (SKIPPED,)).fetchone()
+            decided, skipped = self._connection.execute(own, (SKIPPED, reviewer)).fetchone()
+        return clips, decided, skipped
+
+    def _said(self, reviewer: str) -> tuple[set[tuple[str, str]], Counter[tuple[str, str]]]:
+        """Returns the clips on which a reviewer decided, and by how many others each clip was heard."""
+        select = "SELECT role, fname FROM decisions WHERE stands AND"
+        own = set(self._connection.execute(f"{select} reviewer = ?", (reviewer,)))
+        others = self._connection.execute(f"{select} reviewer <> ? AND outcome <> ?", (reviewer, SKIPPED))
+        return own, Counter(others)
+
+    def _refuse_strange(self, format_: int, found: str, wanted: str | None) -> None:
+        if format_ != FORMAT:
+            raise ReviewError(f"{self.path}: of another version of earwitness (format {format_}); use that version")
+        if wanted is not None and found != wanted:
+            raise ReviewError(
+                f"{self.path}: decisions on another store's clips; `prepare --decisions` takes them from here; to "
+                "review anew, give `clean` another folder or move this file away"
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of a block or nothing; no other process writes meanwhile."""
+        with self._lock, self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}; what was decided is kept") from error
+
+
+def _insert(connection: sqlite3.Connection, decision: Decision) -> None:
+    connection.execute(
+        "UPDATE decisions SET stands = 0 WHERE role = ? AND fname = ? AND reviewer = ? AND stands",
+        (*decision.clip, decision.reviewer),
+    )
+    connection.execute(
+        "INSERT INTO decisions (role, fname, reviewer, outcome, labels, given, decided_at, seconds)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *decision.clip, decision.reviewer, decision.outcome, json.dumps(decision.labels),
+            json.dumps(decision.given), decision.when, decision.seconds,
+        ),
+    )  # fmt: skip
+
+
+def _standing(connection: sqlite3.Connection, condition: str = "", values: Sequence[object] = ()) -> Iterator[Decision]:
+    rows = connection.execute(
+        "SELECT role, fname, labels, reviewer, outcome, decided_at, given, seconds FROM decisions"
+        f" WHERE stands {condition} ORDER BY id",
+        values,
+    )
+    for role, fname, labels, reviewer, outcome, when, given, seconds in rows:
+        yield Decision(
+            role, fname, tuple(json.loads(labels)), reviewer, outcome, when, tuple(json.loads(given)), seconds
+        )

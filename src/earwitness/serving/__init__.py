@@ -1,0 +1,1 @@
+"""Pages and interfaces served over HTTP: what a browser shows, and what answers it. Needs the extra `serve`."""

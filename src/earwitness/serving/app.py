@@ -1,0 +1,119 @@
+"""The review over HTTP: the page, and what it asks for. Answers are JSON; an error is {"error": one line}."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+
+from .. import decision_files
+from ..errors import AudioError, EarwitnessError
+from .desk import Desk
+
+STATIC = Path(__file__).parent / "static"
+# The page takes nothing from anywhere else; sounds and pictures fetched ahead are blobs.
+_POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'"
+_KEPT_BY_THE_BROWSER = {"Cache-Control": "private, max-age=3600"}
+_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "xml": "application/xml"}
+
+
+class Asking(BaseModel):
+    """Who asks: a reviewer, and the one open page of theirs that holds the clips it is given."""
+
+    reviewer: str = Field(min_length=1, max_length=100)
+    holder: str = Field(min_length=1, max_length=100)
+
+
+class Deciding(Asking):
+    """What a reviewer heard in a clip: labels, none of them, or null for a clip that is skipped."""
+
+    number: int
+    labels: list[str] | None = Field(max_length=1000)
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Routes:
+    """What answers each address."""
+
+    def __init__(self, desk: Desk, reviewer: str) -> None:
+        self.desk, self._reviewer = desk, reviewer
+
+    def page(self) -> Response:
+        """Returns the page."""
+        return FileResponse(STATIC / "review.html", headers={"Content-Security-Policy": _POLICY})
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns what a browser may ask of any page: its name and icon."""
+        return {"name": "earwitness review", "icons": [{"src": "/static/icon.svg", "sizes": "any"}]}
+
+    def about(self) -> dict[str, Any]:
+        """Returns what a page needs once: the classes, and the reviewer's name if one was given."""
+        return {"classes": self.desk.folder.vocabulary.names, "reviewer": self._reviewer}
+
+    def next(self, asking: Asking) -> dict[str, Any]:
+        """Returns the clip to review and those to fetch ahead."""
+        return self.desk.next(asking.holder, asking.reviewer)
+
+    def decide(self, said: Deciding) -> dict[str, Any]:
+        """Keeps a decision, then returns as `next`: what is answered is on the disk."""
+        return self.desk.decide(said.holder, said.reviewer, said.number, said.labels, seconds=said.seconds)
+
+    def undo(self, asking: Asking) -> dict[str, Any]:
+        """Takes the latest decision back."""
+        return self.desk.undo(asking.holder, asking.reviewer)
+
+    def skipped(self, asking: Asking) -> dict[str, Any]:
+        """Brings skipped clips back."""
+        return self.desk.bring_back_skipped(asking.holder, asking.reviewer)
+
+    def renew(self, asking: Asking) -> dict[str, Any]:
+        """Puts off the end of the page's leases."""
+        self.desk.decisions.renew(asking.holder)
+        return {}
+
+    def release(self, asking: Asking) -> dict[str, Any]:
+        """Ends the page's leases, as it closes."""
+        self.desk.decisions.release(asking.holder)
+        return {}
+
+    def decisions(self, suffix: str) -> Response:
+        """Returns all decisions, to be saved as a file."""
+        path = Path(f"decisions.{suffix}")
+        text = decision_files.text_of(path, self.desk.decisions.all(), self.desk.folder)
+        return Response(
+            text, media_type=_TYPES.get(suffix), headers={"Content-Disposition": f"attachment; filename={path}"}
+        )
+
+    def sound(self, number: int) -> Response:
+        """Returns a clip as wav."""
+        return Response(self.desk.media(number).wav, media_type="audio/wav", headers=_KEPT_BY_THE_BROWSER)
+
+    def picture(self, number: int) -> Response:
+        """Returns a clip's spectrogram; how long it is stands in a header."""
+        media = self.desk.media(number)
+        headers = _KEPT_BY_THE_BROWSER | {"X-Seconds": f"{media.seconds:.6f}"}
+        return Response(media.png, media_type="image/png", headers=headers)
+
+
+def create_app(desk: Desk, *, reviewer: str = "") -> FastAPI:
+    """Returns the application for a desk; `reviewer` is the name that a page suggests."""
+    routes = Routes(desk, reviewer)
+    app = FastAPI(title="earwitness review", docs_url=None, redoc_url=None)
+    app.add_exception_handler(EarwitnessError, _answer_error)
+    app.add_api_route("/", routes.page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/api/about", routes.about, methods=["GET"])
+    for name in ("next", "decide", "undo", "skipped", "renew", "release"):
+        app.add_api_route(f"/api/{name}", getattr(routes, name), methods=["POST"])
+    app.add_api_route("/api/clips/{number}/sound.wav", routes.sound, methods=["GET"], response_model=None)
+    app.add_api_route("/api/clips/{number}/picture.png", routes.picture, methods=["GET"], response_model=None)
+    app.add_api_route("/api/decisions.{suffix}", routes.decisions, methods=["GET"], response_model=None)
+    app.add_api_route("/manifest.json", routes.manifest, methods=["GET"], include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return app
+
+
+def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about what went wrong; 422 for a sound that cannot be played, else 503: later may be better."""
+    return JSONResponse({"error": str(error)}, status_code=422 if isinstance(error, AudioError) else 503)

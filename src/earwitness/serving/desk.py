@@ -1,0 +1,150 @@
+"""The reviewers' desk: which clip comes next, what is decided, how far they have come. It knows nothing of the web."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import corpus
+from ..decisions import SKIPPED, ClipName, Decision, Decisions, Taken, now, outcome_of
+from ..errors import ReviewError
+from ..review_folder import Clip, ReviewFolder
+from ..review_order import clip_values
+from .media import Media, media_of
+
+ORDERS = ("value", "random", "fname")
+_AHEAD = 2
+_LONGEST_SECONDS = 3600.0
+
+
+class Desk:
+    """A review folder being worked on by any number of reviewers.
+
+    order: which clips come first, one of ORDERS. overlap: the share of clips, 0 to 1, that are put before two
+    reviewers, drawn by their names. A holder is one open page of a reviewer's; a clip that it has is given to no other.
+    """
+
+    def __init__(
+        self, folder: ReviewFolder, decisions: Decisions, *, order: str = "value", overlap: float = 0.0
+    ) -> None:
+        self.folder, self.decisions = folder, decisions
+        self.names = [ClipName(clip.role, clip.fname) for clip in folder.clips]
+        self._order = {self.names[number]: number for number in ordered(folder, order)}
+        self._twice = {name for name in self.names if _share(name) < overlap}
+
+    def next(self, holder: str, reviewer: str) -> dict[str, Any]:
+        """Returns the clip to review now and those to fetch ahead, and how far the review is."""
+        taken = self.decisions.take(holder, reviewer, self._order, count=_AHEAD, twice=self._twice)
+        return self._answer(taken, reviewer)
+
+    def decide(
+        self, holder: str, reviewer: str, number: int, labels: Sequence[str] | None, *, seconds: float
+    ) -> dict[str, Any]:
+        """Keeps the labels that a reviewer heard in a clip, None where they skip it; returns as `next`.
+
+        ReviewError where there is no such clip or label, or the decision cannot be kept.
+        """
+        clip = self.clip(number)
+        chosen = tuple(dict.fromkeys(labels or ()))
+        for label in chosen:
+            if label not in self.folder.vocabulary:
+                raise ReviewError(f"{label}: no class of this review; choose one from the list")
+        outcome = SKIPPED if labels is None else outcome_of(chosen, given=clip.given, proposed=clip.proposed)
+        seconds = min(max(seconds, 0.0), _LONGEST_SECONDS)
+        decision = Decision(clip.role, clip.fname, chosen, reviewer, outcome, now(), clip.given, seconds)
+        self.decisions.add(decision, holder=holder)
+        return self.next(holder, reviewer)
+
+    def undo(self, holder: str, reviewer: str) -> dict[str, Any]:
+        """Takes back a reviewer's latest decision; returns as `next`, with its clip first and what had been chosen."""
+        decision = self.decisions.undo(reviewer, holder)
+        answer = self.next(holder, reviewer)
+        if decision and decision.clip in self._order:
+            number = self._order[decision.clip]
+            others = [clip for clip in answer["clips"] if clip["number"] != number]
+            answer["clips"] = [self.shown(number), *others][:_AHEAD]
+            answer["undone"] = {"number": number, "outcome": decision.outcome, "labels": list(decision.labels)}
+        return answer
+
+    def bring_back_skipped(self, holder: str, reviewer: str) -> dict[str, Any]:
+        """Puts the clips that a reviewer skipped before them again; returns as `next`."""
+        self.decisions.bring_back_skipped(reviewer)
+        return self.next(holder, reviewer)
+
+    def clip(self, number: int) -> Clip:
+        """Returns the clip of a number. ReviewError."""
+        if not 0 <= number < len(self.folder.clips):
+            raise ReviewError(f"there is no clip {number} in this review; load the page again")
+        return self.folder.clips[number]
+
+    def media(self, number: int) -> Media:
+        """Returns what a clip sounds and looks like. ReviewError, AudioError."""
+        clip = self.clip(number)
+        if not clip.path.is_file():
+            raise ReviewError(f"{clip.path}: the sound file is gone; put it back, or begin again with --audio-root")
+        return media_of(clip.path)
+
+    def shown(self, number: int) -> dict[str, Any]:
+        """Returns what a page shows of a clip."""
+        clip = self.clip(number)
+        return {
+            "number": number,
+            "fname": clip.fname,
+            "role": clip.role,
+            "tags": [{**vars(tag), "proposed": tag.proposed} for tag in clip.tags],
+        }
+
+    def progress(self, reviewer: str = "") -> dict[str, Any]:
+        """Returns how many clips are settled, of how many, and a reviewer's own count."""
+        heard, own, skipped = self.decisions.counts(reviewer)
+        return {"clips": len(self.names), "settled": min(heard, len(self.names)), "own": own, "own_skipped": skipped}
+
+    def _answer(self, taken: Taken, reviewer: str) -> dict[str, Any]:
+        return {
+            "clips": [self.shown(self._order[clip]) for clip in taken.clips],
+            "held_elsewhere": taken.held_elsewhere,
+            "progress": self.progress(reviewer),
+        }
+
+
+def ordered(folder: ReviewFolder, order: str) -> list[int]:
+    """Returns the numbers of a folder's clips, the first to be reviewed first. ReviewError for an unknown order."""
+    names = [ClipName(clip.role, clip.fname) for clip in folder.clips]
+    numbers = range(len(names))
+    if order == "fname":
+        return sorted(numbers, key=lambda number: names[number][::-1])
+    if order == "random":
+        return sorted(numbers, key=lambda number: _share(names[number], folder.fingerprint))
+    if order != "value":
+        raise ReviewError(f"{order}: no order of clips; choose {', '.join(ORDERS)}")
+    worth = values(folder)
+    return sorted(numbers, key=lambda number: (-worth[number], names[number][::-1]))
+
+
+def values(folder: ReviewFolder) -> NDArray[np.float64]:
+    """Returns what hearing each clip is worth, (clips,) in bits."""
+    rows = [(number, tag) for number, clip in enumerate(folder.clips) for tag in clip.tags]
+    return clip_values(
+        np.array([number for number, _ in rows]),
+        np.array([folder.vocabulary.index(tag.label) for _, tag in rows]),
+        np.array([tag.probability for _, tag in rows]),
+        n_clips=len(folder.clips),
+        n_classes=len(folder.vocabulary),
+    )
+
+
+def refuse_changed_store(folder: ReviewFolder) -> None:
+    """Raises ReviewError where the store is there, and no longer the one that the verdicts were made from."""
+    if corpus.is_store(folder.store) and corpus.Store(folder.store).fingerprint() != folder.fingerprint:
+        raise ReviewError(
+            f"{folder.path}: its verdicts are on another state of the store {folder.store}; run `earwitness clean` "
+            "again into another folder; --export and `prepare --decisions` take what is decided here"
+        )
+
+
+def _share(name: ClipName, salt: str = "") -> float:
+    """Returns a number from 0 to 1 that is drawn by a clip's name."""
+    digest = hashlib.blake2b("\0".join((salt, *name)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

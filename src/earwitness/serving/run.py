@@ -1,0 +1,67 @@
+"""Runs an application until it is stopped; everything that needs the extra `serve` begins here."""
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from ..errors import ReviewError
+
+if TYPE_CHECKING:
+    from .desk import Desk
+
+_NEEDED = ("fastapi", "uvicorn", "gradio")
+
+
+def require_extra() -> None:
+    """Raises ReviewError where the extra `serve` is not installed."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ReviewError(
+            f"the page needs {', '.join(missing)}: install the extra `serve`, pip install 'earwitness[serve]'"
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens there; port 0: at any free one. ReviewError where it is taken or not ours."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        advice = "taken by another program; give another --port, or 0 for any" if taken else f"{error.strerror}"
+        raise ReviewError(f"{host}:{port}: {advice}") from None
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Returns the address for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    shown = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host in ("::", "::1") else host
+    return f"http://{shown}:{port}/"
+
+
+def serve_review(desk: "Desk", listener: socket.socket, *, reviewer: str, on_ready: Callable[[], None]) -> None:
+    """Serves a desk's pages until Control-C; calls `on_ready` when they are there to be opened."""
+    import uvicorn
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from .app import create_app
+    from .overview import WithOverview
+
+    app = create_app(desk, reviewer=reviewer)
+    if listener.getsockname()[0] == "127.0.0.1":
+        # A page from elsewhere could otherwise reach this one under a name of its own that leads here.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    # A second Control-C cuts short what the first began; what asyncio says of that is of no use to anybody.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "CancelledError" not in record.getMessage())
+    server = uvicorn.Server(uvicorn.Config(WithOverview(app, desk), log_level="warning", timeout_graceful_shutdown=2))
+    on_ready()
+    with listener, suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])

@@ -1,0 +1,476 @@
+// One clip after another: what was decided is on the server's disk before the next one is shown, and the next one is
+// here before that. No library, nothing from elsewhere.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const audio = $("audio");
+const state = { classes: [], reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
+const media = new Map(); // number -> promise of {sound, picture, seconds}
+
+// --- the server ---
+
+async function ask(path, extra = {}) {
+  const body = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, ...extra });
+  let response;
+  try {
+    response = await fetch("/api/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  } catch {
+    throw new Error("The server does not answer. Is `earwitness review` still running? Nothing that was decided is lost.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error || `The server answered ${response.status}. Nothing that was decided is lost.`);
+  return answer;
+}
+
+function fetchMedia(number) {
+  if (!media.has(number)) {
+    const loading = load(number);
+    loading.catch(() => media.delete(number)); // so that it is tried again
+    media.set(number, loading);
+  }
+  return media.get(number);
+}
+
+async function load(number) {
+  const [picture, sound] = await Promise.all(["picture.png", "sound.wav"].map((name) => fetch(`/api/clips/${number}/${name}`)));
+  for (const response of [picture, sound]) {
+    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error || "The sound cannot be fetched.");
+  }
+  const blobs = await Promise.all([picture.blob(), sound.blob()]);
+  const urls = blobs.map((blob) => URL.createObjectURL(blob));
+  const image = new Image();
+  image.src = urls[0];
+  await image.decode();
+  return { picture: urls[0], sound: urls[1], seconds: Number(picture.headers.get("X-Seconds")) };
+}
+
+function forgetMedia() {
+  const wanted = new Set(state.queue.map((clip) => clip.number));
+  for (const [number, loading] of media) {
+    if (wanted.has(number) || media.size <= 4) continue;
+    media.delete(number);
+    loading.then((one) => { URL.revokeObjectURL(one.picture); URL.revokeObjectURL(one.sound); }, () => {});
+  }
+}
+
+// --- one clip ---
+
+async function receive(answer) {
+  state.queue = answer.clips;
+  showProgress(answer.progress);
+  if (!state.queue.length) return showFinished(answer);
+  await show(state.queue[0], answer.undone);
+  for (const clip of state.queue.slice(1)) fetchMedia(clip.number).catch(() => {});
+  forgetMedia();
+}
+
+async function show(clip, undone) {
+  audio.pause();
+  let ready = { picture: "", sound: "", seconds: 0 };
+  let trouble = "";
+  try { ready = await fetchMedia(clip.number); } catch (error) { trouble = error.message + " You can skip the clip."; }
+  const chosen = undone && undone.outcome !== "skipped" ? undone.labels : clip.tags.filter((tag) => tag.proposed).map((tag) => tag.label);
+  state.ticked = new Set(chosen);
+  state.added = chosen.filter((label) => !clip.tags.some((tag) => tag.label === label));
+  state.seconds = ready.seconds;
+  state.active = mostDoubtful(clip);
+  state.shownAt = performance.now();
+  state.stopAt = null;
+  $("finished").hidden = true;
+  $("review").hidden = false;
+  $("fname").textContent = clip.fname;
+  $("about-clip").textContent = `${clip.role} · ${ready.seconds.toFixed(1)} s`;
+  $("spectrogram").src = ready.picture;
+  audio.src = ready.sound;
+  closeFound();
+  $("add").value = "";
+  drawSeconds();
+  drawTags();
+  drawPlayhead();
+  complain(trouble);
+  say(clip);
+  if (document.activeElement !== $("fname")) $("fname").focus({ preventScroll: true });
+  if ($("at-once").checked && ready.sound) play();
+}
+
+function mostDoubtful(clip) {
+  const doubts = clip.tags.filter((tag) => tag.start_seconds !== null);
+  doubts.sort((a, b) => Math.abs(a.probability - 0.5) - Math.abs(b.probability - 0.5));
+  return doubts.length ? doubts[0].label : null;
+}
+
+function rows() {
+  const clip = state.queue[0];
+  return [...clip.tags, ...state.added.map((label) => ({ label, given: false, verdict: "", probability: null, start_seconds: null }))];
+}
+
+function drawTags() {
+  const list = rows().map((tag, index) => tagRow(tag, index));
+  $("tags").replaceChildren(...list);
+  const labels = rows().filter((tag) => state.ticked.has(tag.label)).map((tag) => tag.label);
+  $("accept-word").textContent = labels.length ? `Accept ${labels.length === 1 ? labels[0].replaceAll("_", " ") : labels.length + " tags"}` : "Accept: none of these";
+  drawEvidence();
+}
+
+function tagRow(tag, index) {
+  const ticked = state.ticked.has(tag.label);
+  const row = element("li", "tag");
+  row.classList.toggle("active", tag.label === state.active);
+  row.classList.toggle("untick", !ticked);
+  row.classList.toggle("remove", tag.given && !ticked);
+  row.append(index < 9 ? element("kbd", "", String(index + 1)) : element("span"));
+  const box = element("input");
+  box.type = "checkbox";
+  box.id = `tag-${index}`;
+  box.checked = ticked;
+  box.setAttribute("aria-describedby", `about-${index}`);
+  box.addEventListener("change", () => { toggle(tag.label); $(`tag-${index}`).focus(); });
+  const label = element("label", "", tag.label.replaceAll("_", " "));
+  label.htmlFor = box.id;
+  const pills = element("span", "pills");
+  pills.id = `about-${index}`;
+  if (tag.given) pills.append(element("span", "pill is-given", "given"));
+  pills.append(element("span", `pill ${tag.verdict}`, tag.verdict || "yours"));
+  if (tag.probability !== null) pills.append(element("span", "unseen", ` ${percent(tag.probability)}`));
+  row.append(box, label, pills, likely(tag), where(tag));
+  row.addEventListener("mouseenter", () => activate(tag.label));
+  row.addEventListener("focusin", () => activate(tag.label));
+  return row;
+}
+
+function likely(tag) {
+  const cell = element("span", "likely");
+  if (tag.probability === null) return cell;
+  const track = element("span", "track");
+  const fill = element("i");
+  fill.style.width = `${100 * tag.probability}%`;
+  track.append(fill);
+  cell.append(track, element("b", "", percent(tag.probability)));
+  cell.title = `${percent(tag.probability)} likely${tag.heard === null ? "" : `; ${percent(tag.heard)} by the sound alone`}`;
+  cell.setAttribute("aria-hidden", "true");
+  return cell;
+}
+
+function where(tag) {
+  if (tag.start_seconds === null || !state.seconds) return element("span");
+  const button = element("button", "where");
+  button.type = "button";
+  const track = element("span", "track");
+  const part = element("i");
+  const end = tag.end_seconds ?? tag.start_seconds;
+  part.style.left = `${100 * Math.min(1, tag.start_seconds / state.seconds)}%`;
+  part.style.width = `${100 * Math.max(0, end - tag.start_seconds) / state.seconds}%`;
+  track.append(part);
+  button.append(track, element("span", "", `▸ ${tag.start_seconds.toFixed(1)} s`));
+  button.setAttribute("aria-label", `Hear the evidence for ${tag.label.replaceAll("_", " ")}, from ${tag.start_seconds.toFixed(1)} seconds`);
+  button.addEventListener("click", (event) => { playEvidence(tag.label); leave(event); });
+  return button;
+}
+
+function activate(label) {
+  if (state.active === label) return;
+  state.active = label;
+  [...$("tags").children].forEach((row, index) => row.classList.toggle("active", rows()[index].label === label));
+  drawEvidence();
+}
+
+function toggle(label) {
+  if (!state.ticked.delete(label)) state.ticked.add(label);
+  state.active = label;
+  drawTags();
+}
+
+function drawEvidence() {
+  const tag = rows().find((one) => one.label === state.active);
+  const box = $("evidence");
+  box.hidden = !tag || tag.start_seconds === null || !state.seconds;
+  if (box.hidden) return;
+  const left = Math.min(1, tag.start_seconds / state.seconds);
+  box.style.left = `${100 * left}%`;
+  box.style.width = `${100 * Math.min(1 - left, Math.max(0, tag.end_seconds - tag.start_seconds) / state.seconds)}%`;
+  box.classList.toggle("right", left > 0.8);
+  box.firstElementChild.textContent = tag.label.replaceAll("_", " ");
+}
+
+function drawSeconds() {
+  const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300].find((one) => state.seconds / one <= 10) || 600;
+  const marks = [];
+  for (let at = 0; at <= state.seconds - 0.7 * step; at += step) marks.push(at);
+  const spans = [...marks, state.seconds].map((at, index) => {
+    const span = element("span", "", index === marks.length ? `${at.toFixed(1)} s` : String(Number(at.toFixed(1))));
+    span.style.left = `${100 * (state.seconds ? at / state.seconds : 0)}%`;
+    return span;
+  });
+  $("seconds").replaceChildren(...spans);
+}
+
+function drawBands() { // the mel scale of the picture: 0 to 16 kHz
+  const mel = (hz) => (hz < 1000 ? (3 * hz) / 200 : 15 + (27 * Math.log(hz / 1000)) / Math.log(6.4));
+  $("bands").replaceChildren(...[500, 1000, 2000, 4000, 8000].map((hz) => {
+    const span = element("span", "", hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`);
+    span.style.bottom = `${(100 * mel(hz)) / mel(16000)}%`;
+    return span;
+  }));
+}
+
+function say(clip) {
+  const word = (tag) => `${tag.label.replaceAll("_", " ")}, ${tag.given ? "given, " : ""}${tag.verdict}, ${percent(tag.probability)}`;
+  $("spoken").textContent = `${clip.role} clip of ${state.seconds.toFixed(1)} seconds. ${clip.tags.map(word).join(". ")}`;
+}
+
+// --- deciding ---
+
+async function send(path, extra) {
+  if (state.busy) return;
+  state.busy = true;
+  const began = performance.now();
+  try {
+    const answer = await ask(path, extra);
+    if (path === "decide") state.decided += 1;
+    await receive(answer);
+    if (path === "decide") await measure(began);
+  } catch (error) {
+    complain(error.message); // the clip and what is ticked stay as they are
+  } finally {
+    state.busy = false;
+  }
+}
+
+async function measure(began) {
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  performance.measure("decision", { start: began, end: performance.now() });
+}
+
+function decide(labels) {
+  if (!state.queue.length) return;
+  send("decide", { number: state.queue[0].number, labels, seconds: (performance.now() - state.shownAt) / 1000 });
+}
+
+const actions = {
+  accept: () => decide(rows().map((tag) => tag.label).filter((label) => state.ticked.has(label))),
+  given: () => decide(state.queue[0].tags.filter((tag) => tag.given).map((tag) => tag.label)),
+  nothing: () => decide([]),
+  skip: () => decide(null),
+  undo: () => send("undo"),
+  again: () => send("skipped"),
+  play: () => (audio.paused ? play() : audio.pause()),
+  replay: () => { audio.currentTime = 0; play(); },
+  listen: () => playEvidence(state.active),
+  add: () => $("add").focus(),
+  name: () => askName(),
+};
+
+// --- playing ---
+
+function play(until = null) {
+  state.stopAt = until;
+  audio.play().catch(() => {}); // until a key or button was pressed, browsers play nothing
+}
+
+function playEvidence(label) {
+  const tag = rows().find((one) => one.label === label);
+  if (!tag || tag.start_seconds === null) return actions.replay();
+  activate(label);
+  audio.currentTime = Math.max(0, tag.start_seconds - 0.2);
+  play((tag.end_seconds ?? tag.start_seconds) + 0.2);
+}
+
+function drawPlayhead() {
+  const share = state.seconds ? Math.min(1, audio.currentTime / state.seconds) : 0;
+  $("playhead").style.left = `${100 * share}%`;
+  if (state.stopAt !== null && audio.currentTime >= state.stopAt) { audio.pause(); state.stopAt = null; }
+  if (!audio.paused) requestAnimationFrame(drawPlayhead);
+}
+
+// --- adding a tag ---
+
+function matches(text) {
+  const wanted = text.trim().toLowerCase().replaceAll("_", " ");
+  const shown = new Set(rows().map((tag) => tag.label));
+  const rank = (name) => {
+    const plain = name.toLowerCase().replaceAll("_", " ");
+    if (plain.startsWith(wanted)) return 0;
+    if (plain.includes(" " + wanted)) return 1;
+    return plain.includes(wanted) ? 2 : 3;
+  };
+  return state.classes.filter((name) => !shown.has(name) && rank(name) < 3).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, 50);
+}
+
+function showFound() {
+  const names = matches($("add").value);
+  const options = names.map((name, index) => {
+    const option = element("li", "", name.replaceAll("_", " "));
+    option.id = `found-${index}`;
+    option.dataset.label = name;
+    option.setAttribute("role", "option");
+    option.setAttribute("aria-selected", String(index === 0));
+    option.addEventListener("mousedown", (event) => { event.preventDefault(); addTag(name); });
+    return option;
+  });
+  if (!options.length) options.push(element("li", "dim", "no such tag"));
+  $("found").replaceChildren(...options);
+  $("found").hidden = false;
+  $("add").setAttribute("aria-expanded", "true");
+  pointAt(names.length ? 0 : -1);
+}
+
+function pointAt(index) {
+  const options = [...$("found").querySelectorAll("[role=option]")];
+  options.forEach((option, place) => option.setAttribute("aria-selected", String(place === index)));
+  if (options[index]) { options[index].scrollIntoView({ block: "nearest" }); $("add").setAttribute("aria-activedescendant", options[index].id); }
+  else $("add").removeAttribute("aria-activedescendant");
+}
+
+function closeFound() {
+  $("found").hidden = true;
+  $("add").setAttribute("aria-expanded", "false");
+  $("add").removeAttribute("aria-activedescendant");
+}
+
+function addTag(label) {
+  if (!rows().some((tag) => tag.label === label)) state.added.push(label);
+  state.ticked.add(label);
+  state.active = label;
+  $("add").value = "";
+  closeFound();
+  drawTags();
+  $("spoken").textContent = `${label.replaceAll("_", " ")} added`;
+  $("fname").focus({ preventScroll: true });
+}
+
+function typeAhead(event) {
+  const options = [...$("found").querySelectorAll("[role=option]")];
+  const at = options.findIndex((option) => option.getAttribute("aria-selected") === "true");
+  if (event.key === "Escape") { closeFound(); $("add").value = ""; $("fname").focus({ preventScroll: true }); }
+  else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if ($("found").hidden) return showFound();
+    if (options.length) pointAt((at + (event.key === "ArrowDown" ? 1 : options.length - 1)) % options.length);
+  } else if (event.key === "Enter" && !$("found").hidden && options[at]) addTag(options[at].dataset.label);
+  else return;
+  event.preventDefault();
+}
+
+// --- keys ---
+
+const keys = { enter: "accept", g: "given", n: "nothing", s: "skip", u: "undo", " ": "play", r: "replay", e: "listen", a: "add", "/": "add" };
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("ask").open) return;
+  const target = event.target;
+  if (target.matches("input[type=text]")) return;
+  const finished = $("review").hidden;
+  if (!$("keys").checked || (finished && event.key.toLowerCase() !== "u")) return;
+  // A button or a box that has the focus keeps the keys that are its own.
+  if (event.key === " " && target.closest("button, a, input")) return;
+  if (event.key === "Enter" && target.closest("button, a")) return;
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
+  if (digit) {
+    const tag = rows()[Number(digit[1]) - 1];
+    if (tag) event.shiftKey ? playEvidence(tag.label) : toggle(tag.label);
+  } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    audio.currentTime = Math.max(0, audio.currentTime + (event.key === "ArrowRight" ? 0.5 : -0.5));
+    drawPlayhead();
+  } else if (keys[event.key.toLowerCase()]) {
+    if (!event.repeat) actions[keys[event.key.toLowerCase()]]();
+  } else return;
+  event.preventDefault();
+}
+
+// After a click of the mouse the focus goes back, so that Space plays and does not press the button again.
+function leave(event) { if (event.detail > 0) $("fname").focus({ preventScroll: true }); }
+
+// --- around it ---
+
+function showProgress(progress) {
+  const minutes = (Date.now() - state.paceFrom) / 60000;
+  const pace = state.decided >= 5 ? ` · ${(state.decided / minutes).toFixed(1)} a minute` : "";
+  $("progress").max = progress.clips;
+  $("progress").value = progress.settled;
+  $("progress-text").textContent = `${progress.settled} of ${progress.clips} settled${pace}`;
+  state.progress = progress;
+}
+
+function showFinished(answer) {
+  audio.pause();
+  const waiting = answer.held_elsewhere;
+  const skipped = answer.progress.own_skipped;
+  $("review").hidden = true;
+  $("finished").hidden = false;
+  $("finished-heading").textContent = waiting ? "Nothing free at the moment" : "All done";
+  const said = `${answer.progress.settled} of ${answer.progress.clips} clips are settled.`;
+  $("finished-text").textContent = waiting ? `${said} Another reviewer has the last ${waiting}; what they leave comes here.` : said;
+  $("again").hidden = !skipped;
+  $("again").textContent = skipped === 1 ? "Hear the clip you skipped" : `Hear the ${skipped} clips you skipped`;
+  $("undo-last").hidden = !answer.progress.own;
+  $("finished-heading").focus();
+  if (waiting) setTimeout(() => { if (!state.queue.length) send("next"); }, 5000);
+}
+
+function complain(text) { $("error").hidden = !text; $("error").textContent = text; }
+
+function percent(share) { return `${Math.round(100 * share)} %`; }
+
+function element(name, classes = "", text = "") {
+  const made = document.createElement(name);
+  if (classes) made.className = classes;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function kept(store, key, value) { // storage may be forbidden
+  try { if (value !== undefined) store.setItem(key, value); return store.getItem(key); } catch { return value ?? null; }
+}
+
+function askName() {
+  $("ask-name").value = state.reviewer;
+  $("ask").showModal();
+}
+
+async function begin(name) {
+  state.reviewer = name;
+  kept(localStorage, "earwitness.reviewer", name);
+  $("name").textContent = name;
+  await send("next");
+}
+
+async function start() {
+  drawBands();
+  state.holder = kept(sessionStorage, "earwitness.holder") || kept(sessionStorage, "earwitness.holder", String(Math.random()).slice(2) + Date.now());
+  for (const id of ["accept", "given", "nothing", "skip", "undo", "again", "play", "replay", "listen", "name"]) {
+    $(id).addEventListener("click", (event) => { actions[id](); if (id !== "name") leave(event); });
+  }
+  $("undo-last").addEventListener("click", actions.undo);
+  $("picture").addEventListener("click", (event) => {
+    const box = $("picture").getBoundingClientRect();
+    audio.currentTime = (state.seconds * (event.clientX - box.left)) / box.width;
+    play();
+  });
+  $("add").addEventListener("input", showFound);
+  $("add").addEventListener("focus", showFound);
+  $("add").addEventListener("blur", closeFound);
+  $("add").addEventListener("keydown", typeAhead);
+  $("ask").addEventListener("close", () => { const name = $("ask-name").value.trim(); if (name) begin(name); else if (!state.reviewer) askName(); });
+  for (const name of ["play", "pause", "ended", "seeked"]) {
+    audio.addEventListener(name, () => { $("play-word").textContent = audio.paused ? "Play" : "Pause"; drawPlayhead(); });
+  }
+  document.addEventListener("keydown", onKey);
+  for (const id of ["at-once", "keys"]) {
+    $(id).checked = kept(localStorage, `earwitness.${id}`) !== "no";
+    $(id).addEventListener("change", () => kept(localStorage, `earwitness.${id}`, $(id).checked ? "yes" : "no"));
+  }
+  setInterval(() => { if (state.queue.length) ask("renew").catch(() => {}); }, 60000);
+  window.addEventListener("pagehide", () => {
+    const asking = JSON.stringify({ reviewer: state.reviewer, holder: state.holder });
+    if (state.reviewer) navigator.sendBeacon("/api/release", new Blob([asking], { type: "application/json" }));
+  });
+  try {
+    const about = await (await fetch("/api/about")).json();
+    state.classes = about.classes;
+    const asked = new URLSearchParams(location.search).get("reviewer");
+    const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+    const name = asked || kept(localStorage, "earwitness.reviewer") || (here ? about.reviewer : "");
+    if (name) await begin(name); else askName();
+  } catch { complain("The server does not answer. Is `earwitness review` still running?"); }
+}
+
+start();

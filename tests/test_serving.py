@@ -1,0 +1,332 @@
+"""The review over HTTP: what comes first, what is kept, what is said of trouble."""
+
+import io
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from earwitness import review_folder
+from earwitness.decisions import FILE_NAME, Decision, Decisions, now
+from earwitness.errors import ReviewError
+from earwitness.review_folder import ReviewFolder
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+pytest.importorskip("gradio", reason="the extra `serve` is not installed")
+from fastapi.testclient import TestClient
+
+from earwitness.serving import run
+from earwitness.serving.app import create_app
+from earwitness.serving.desk import Desk, ordered, refuse_changed_store, values
+from earwitness.serving.media import media_of
+from earwitness.serving.tally import agreement, by_class, by_reviewer
+
+ANNA, BEN = {"reviewer": "Anna", "holder": "page1"}, {"reviewer": "Ben", "holder": "page2"}
+
+
+@pytest.fixture
+def folder(own_review: Path) -> ReviewFolder:
+    return review_folder.read(own_review)
+
+
+@pytest.fixture
+def desk(folder: ReviewFolder) -> Iterator[Desk]:
+    decisions = Decisions(folder.path / FILE_NAME, folder.fingerprint)
+    yield Desk(folder, decisions)
+    decisions.close()
+
+
+@pytest.fixture
+def client(desk: Desk) -> TestClient:
+    return TestClient(create_app(desk, reviewer="Anna"))
+
+
+def ask(client: TestClient, path: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = client.post(f"/api/{path}", json=body | more)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def decide(client: TestClient, who: dict[str, Any], clip: dict[str, Any], labels: list[str] | None) -> dict[str, Any]:
+    return ask(client, "decide", who, number=clip["number"], labels=labels, seconds=1.0)
+
+
+# --- what comes first ---
+
+
+def test_orders(folder: ReviewFolder) -> None:
+    by_value = ordered(folder, "value")
+    worth = values(folder)[by_value]
+    assert (np.diff(worth) <= 0).all() and worth[0] > worth[-1]
+    names = [folder.clips[number].fname for number in ordered(folder, "fname")]
+    assert names == sorted(names)
+    drawn = ordered(folder, "random")
+    assert sorted(drawn) == sorted(by_value) and drawn not in (by_value, ordered(folder, "fname"))
+    assert drawn == ordered(folder, "random"), "two servers on one folder agree"
+    with pytest.raises(ReviewError, match="loudness: no order of clips; choose value, random, fname"):
+        ordered(folder, "loudness")
+
+
+def test_the_whole_review(client: TestClient, desk: Desk) -> None:
+    """Two reviewers, until there is nothing left; every clip comes once, the most valuable first."""
+    order = [desk.folder.clips[number].fname for number in ordered(desk.folder, "value")]
+    answers = {"Anna": ask(client, "next", ANNA), "Ben": ask(client, "next", BEN)}
+    assert [clip["fname"] for clip in answers["Anna"]["clips"] + answers["Ben"]["clips"]] == order[:4]
+    seen = []
+    while any(answer["clips"] for answer in answers.values()):
+        for who in (ANNA, BEN):
+            if clips := answers[who["reviewer"]]["clips"]:
+                seen.append(clips[0]["fname"])
+                proposed = [tag["label"] for tag in clips[0]["tags"] if tag["proposed"]]
+                answers[who["reviewer"]] = decide(client, who, clips[0], proposed)
+    assert sorted(seen) == sorted(order)
+    assert answers["Ben"]["progress"]["settled"] == len(order)
+
+
+def test_a_clip_is_shown_as_it_is(client: TestClient, desk: Desk) -> None:
+    (clip, _) = ask(client, "next", ANNA)["clips"]
+    known = desk.folder.clips[clip["number"]]
+    assert (clip["fname"], clip["role"]) == (known.fname, known.role)
+    assert [tag["label"] for tag in clip["tags"] if tag["given"]] == list(known.given)
+    assert [tag["label"] for tag in clip["tags"] if tag["proposed"]] == list(known.proposed)
+
+
+# --- what is kept ---
+
+
+def test_decisions_are_kept_with_what_they_come_to(client: TestClient, desk: Desk) -> None:
+    answer = ask(client, "next", ANNA)
+    clips = []
+    for labels in ([], None, ["Purr", "Meow", "Purr"]):
+        clips.append(answer["clips"][0])
+        answer = decide(client, ANNA, clips[-1], labels)
+    known = desk.folder.clips[answer["clips"][0]["number"]]
+    decide(client, ANNA, answer["clips"][0], list(known.given))
+    kept = desk.decisions.all()
+    assert [one.fname for one in kept[:3]] == [clip["fname"] for clip in clips]
+    assert [one.labels for one in kept[:3]] == [(), (), ("Purr", "Meow")]
+    assert [one.outcome for one in kept[:2]] == ["none", "skipped"]
+    assert (kept[3].outcome, kept[3].labels, kept[3].seconds) == ("given", known.given, 1.0)
+
+
+def test_undo_brings_the_clip_back_as_it_was_left(client: TestClient, desk: Desk) -> None:
+    first, second = ask(client, "next", ANNA)["clips"]
+    decide(client, ANNA, first, ["Purr"])
+    answer = ask(client, "undo", ANNA)
+    assert [clip["fname"] for clip in answer["clips"]] == [first["fname"], second["fname"]]
+    assert answer["undone"] == {"number": first["number"], "outcome": "changed", "labels": ["Purr"]}
+    assert desk.decisions.all() == []
+    assert "undone" not in ask(client, "undo", ANNA)
+
+
+def test_skipped_clips_come_again_when_asked_for(client: TestClient) -> None:
+    first = ask(client, "next", ANNA)["clips"][0]
+    answer = decide(client, ANNA, first, None)
+    assert answer["progress"]["own_skipped"] == 1 and answer["progress"]["settled"] == 0
+    assert first["fname"] not in [clip["fname"] for clip in answer["clips"]]
+    # The one already before the reviewer stays; what they skipped comes after it.
+    answer = ask(client, "skipped", ANNA)
+    assert first["fname"] in [clip["fname"] for clip in decide(client, ANNA, answer["clips"][0], [])["clips"]]
+
+
+def test_overlap_puts_a_share_of_clips_before_two(folder: ReviewFolder) -> None:
+    decisions = Decisions(folder.path / FILE_NAME, folder.fingerprint)
+    desk = Desk(folder, decisions, overlap=0.4)
+    for who in ("Anna", "Ben", "Cleo"):
+        while clips := desk.next(who, who)["clips"]:
+            desk.decide(who, who, clips[0]["number"], ["Bark"], seconds=1)
+    counts = [sum(one.fname == clip.fname for one in decisions.all()) for clip in folder.clips]
+    assert set(counts) == {1, 2}
+    assert 0.1 < counts.count(2) / len(counts) < 0.7
+
+
+# --- what it sounds and looks like ---
+
+
+def test_sound_and_picture(client: TestClient, desk: Desk) -> None:
+    number = next(n for n, clip in enumerate(desk.folder.clips) if clip.fname == "noisy0.wav")
+    wav = client.get(f"/api/clips/{number}/sound.wav")
+    samples, rate_hz = soundfile.read(io.BytesIO(wav.content))
+    assert (rate_hz, len(samples) / rate_hz) == (32_000, pytest.approx(1.0, abs=0.05))
+    png = client.get(f"/api/clips/{number}/picture.png")
+    assert png.content.startswith(b"\x89PNG") and png.headers["content-type"] == "image/png"
+    assert float(png.headers["X-Seconds"]) == pytest.approx(len(samples) / rate_hz)
+
+
+def test_faint_sounds_are_raised_silence_is_not(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, 32_000)
+    for level, expected in ((0.3, 0.9), (0.01, 0.1), (0.0, 0.0)):
+        soundfile.write(tmp_path / "a.wav", level * noise, 32_000, subtype="FLOAT")
+        samples, _ = soundfile.read(io.BytesIO(media_of(tmp_path / "a.wav").wav))
+        assert np.abs(samples).max() == pytest.approx(expected, rel=0.01, abs=1e-4)
+
+
+def test_an_hour_of_sound_has_a_picture_of_bounded_width(tmp_path: Path) -> None:
+    from earwitness.pictures import spectrogram_png
+
+    levels = np.full((100_000, 16), -80.0)
+    levels[99_999, 3] = 0
+    png = spectrogram_png(levels)
+    width, height = np.frombuffer(png[16:24], ">u4")
+    assert width <= 1600 and height == 16
+
+
+# --- trouble ---
+
+
+def test_a_locked_database_is_said_and_the_decision_can_be_made_again(client: TestClient, desk: Desk) -> None:
+    clip = ask(client, "next", ANNA)["clips"][0]
+    desk.decisions._connection.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(desk.decisions.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    body = ANNA | {"number": clip["number"], "labels": [], "seconds": 1}
+    answer = client.post("/api/decide", json=body)
+    assert answer.status_code == 503
+    assert "locked by another program" in answer.json()["error"] and "\n" not in answer.json()["error"]
+    other.execute("ROLLBACK")
+    assert client.post("/api/decide", json=body).status_code == 200
+    assert len(desk.decisions.all()) == 1
+
+
+def test_sounds_that_go_or_break_while_it_runs(own_review: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(tiny_dataset, tmp_path / "moved")
+    folder = review_folder.read(own_review)
+    clips = tuple(
+        review_folder.Clip(c.fname, c.role, moved / c.path.relative_to(tiny_dataset), c.tags) for c in folder.clips
+    )
+    folder = ReviewFolder(folder.path, folder.store, folder.fingerprint, folder.vocabulary, clips)
+    client = TestClient(create_app(Desk(folder, Decisions(tmp_path / FILE_NAME, "x"))))
+    clips[0].path.unlink()
+    answer = client.get("/api/clips/0/sound.wav")
+    assert answer.status_code == 503 and "the sound file is gone; put it back" in answer.json()["error"]
+    clips[1].path.write_bytes(b"no sound at all")
+    answer = client.get("/api/clips/1/picture.png")
+    assert answer.status_code == 422 and clips[1].path.name in answer.json()["error"]
+
+
+def test_what_makes_no_sense_is_refused(client: TestClient, desk: Desk) -> None:
+    body = ANNA | {"number": 0, "labels": ["Barc"], "seconds": 1}
+    answer = client.post("/api/decide", json=body)
+    assert answer.status_code == 503 and "Barc: no class of this review" in answer.json()["error"]
+    assert client.post("/api/decide", json=body | {"number": 99, "labels": []}).status_code == 503
+    for change in ({"seconds": -1}, {"reviewer": ""}, {"holder": "x" * 101}, {"labels": "Bark"}):
+        assert client.post("/api/decide", json=body | {"labels": []} | change).status_code == 422
+    assert client.get("/api/clips/99/sound.wav").status_code == 503
+    assert client.get("/api/decisions.exe").status_code == 503
+    assert desk.decisions.all() == []
+
+
+def test_a_store_that_changed_since(own_review: Path, tiny_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(tiny_store, tmp_path / "store")
+    folder = review_folder.read(own_review)
+    folder = ReviewFolder(folder.path, store, folder.fingerprint, folder.vocabulary, folder.clips)
+    refuse_changed_store(folder)
+    with (store / "clips.csv").open("a") as index:
+        index.write("\n")
+    with pytest.raises(ReviewError, match="its verdicts are on another state of the store"):
+        refuse_changed_store(folder)
+    shutil.rmtree(store)
+    refuse_changed_store(folder)
+
+
+def test_a_port_that_is_taken() -> None:
+    with run.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert run.address_of(listener) == f"http://127.0.0.1:{port}/"
+        with pytest.raises(ReviewError, match=f"127.0.0.1:{port}: taken by another program; give another --port"):
+            run.listen("127.0.0.1", port)
+    with pytest.raises(ReviewError, match="nosuchhost"):
+        run.listen("nosuchhost.invalid", 80)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    run.require_extra()
+    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "gradio" else name)
+    with pytest.raises(
+        ReviewError, match=r"the page needs gradio: install the extra `serve`, pip install 'earwitness\[serve\]'"
+    ):
+        run.require_extra()
+
+
+# --- the pages ---
+
+
+def test_the_page_takes_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for name in ("review.js", "review.css", "icon.svg"):
+        text = client.get(f"/static/{name}").text
+        assert f"/static/{name}" in page.text
+        assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", ""), name
+    assert client.get("/api/about").json() == {
+        "classes": ["Bark", "Child_speech_and_kid_speaking", "Meow", "Purr"],
+        "reviewer": "Anna",
+    }
+
+
+def test_decisions_can_be_downloaded(client: TestClient) -> None:
+    clip = ask(client, "next", ANNA)["clips"][0]
+    decide(client, ANNA, clip, ["Purr"])
+    answer = client.get("/api/decisions.csv")
+    assert answer.headers["content-disposition"] == "attachment; filename=decisions.csv"
+    assert answer.text.splitlines()[1].startswith(f"{clip['fname']},{clip['role']},Purr,Anna,")
+    assert sum(len(task["annotations"]) for task in client.get("/api/decisions.json").json()) == 1
+    assert "<View>" in client.get("/api/decisions.xml").text
+
+
+def test_the_overview_is_mounted(desk: Desk) -> None:
+    from earwitness.serving.overview import WithOverview, _content
+
+    desk.decide("page1", "Anna", 0, ["Purr"], seconds=2)
+    with TestClient(WithOverview(create_app(desk), desk)) as client:
+        page = client.get("/overview/")
+        assert page.status_code == 200 and "gradio" in page.text
+        assert client.get("/").text.startswith("<!doctype html>")
+    heading, reviewers, pairs, classes, latest = _content(desk)
+    assert heading == "# 1 of 20 clips settled by ear"
+    assert reviewers == [["Anna", 1, 1, 0, 0, 2]]
+    assert pairs == []
+    assert ["Purr", 0, 0, "", 1] in classes
+    assert latest[0][:3] == [desk.folder.clips[0].fname, "Anna", "Purr"]
+
+
+# --- what it comes to ---
+
+
+def said(folder: ReviewFolder, number: int, reviewer: str, *labels: str, skipped: bool = False) -> Decision:
+    clip = folder.clips[number]
+    outcome = "skipped" if skipped else "changed" if labels else "none"
+    return Decision(clip.role, clip.fname, labels, reviewer, outcome, now(), clip.given, 3.0)
+
+
+def test_agreement_of_two(folder: ReviewFolder) -> None:
+    decisions = [
+        said(folder, 0, "Anna", "Bark"), said(folder, 0, "Ben", "Bark"),
+        said(folder, 1, "Anna", "Meow"), said(folder, 1, "Ben", "Purr"),
+        said(folder, 2, "Anna", "Meow"), said(folder, 2, "Ben", skipped=True),
+        said(folder, 3, "Cleo"),
+    ]  # fmt: skip
+    (pair,) = agreement(folder, decisions)
+    assert (pair["reviewers"], pair["clips"], pair["same"]) == (("Anna", "Ben"), 2, 1)
+    assert -1 <= pair["kappa"] < 1
+
+
+def test_classes_and_reviewers(folder: ReviewFolder) -> None:
+    clip = folder.clips[0]
+    (given, *_) = clip.given
+    other = next(name for name in folder.vocabulary.names if name not in clip.given)
+    decisions = [
+        said(folder, 0, "Anna", *clip.given),
+        said(folder, 0, "Ben", other),
+        said(folder, 1, "Ben", skipped=True),
+    ]
+    rows = {row["label"]: row for row in by_class(folder, decisions)}
+    assert (rows[given]["confirmed"], rows[given]["wrong"], rows[given]["added"]) == (1, 1, 0)
+    assert rows[other] == {"label": other, "confirmed": 0, "wrong": 0, "added": 1}
+    anna, ben = by_reviewer(decisions)
+    assert (anna["heard"], anna["changed_given"], ben["heard"], ben["skipped"], ben["changed_given"]) == (1, 0, 1, 1, 1)
