@@ -171,7 +171,7 @@ def test_prepare_with_corrections(tiny_dataset: Path, tmp_path: Path, earwitness
     assert (answer.status, answer.err) == (0, "")
     said = answer.out.splitlines()
     assert said[0] == "corrections: 2 clips have other labels, 1 are left out"
-    assert said[1] == "1 corrections for names that no clip of the dataset has: stranger.wav"
+    assert said[1] == "1 corrections and decisions for names that no clip of the dataset has: stranger.wav"
     assert "10 curated, 9 noisy, 6 test" in said[2]
     report = json.loads(figures.read_text())
     assert [report[name] for name in ("relabelled", "removed", "unknown_fnames", "left_out")] == [2, 1, 1, 0]

@@ -81,7 +81,7 @@ def _as_wished(
             f"decisions: {corrected.reviewed} clips are curated with their reviewers' labels, "
             f"{corrected.nothing_heard} that hold none of the classes are left out"
         )
-    list_some("names that no clip to learn from has", corrected.unknown)
+    list_some("corrections and decisions for names that no clip of the dataset has", corrected.unknown)
     found = corrected.dataset
     known_bad = len(found.known_bad)
     if known_bad and leave_out_known_bad:
