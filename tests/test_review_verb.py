@@ -113,7 +113,7 @@ def test_prepare_names_what_it_does_not_know(tiny_dataset: Path, tmp_path: Path,
     csv = tmp_path / "said.csv"
     csv.write_text("fname,labels\nelsewhere.wav,Bark\n")
     status, out, _ = call("prepare", tiny_dataset, "--out", tmp_path / "store", "--workers", 1, "--decisions", csv)
-    assert status == 0 and "1 names that no clip to learn from has: elsewhere.wav" in out
+    assert status == 0 and "1 corrections and decisions for names that no clip of the dataset has: elsewhere.wav" in out
     csv.write_text("fname,labels\nnoisy0.wav,Barc\n")
     status, _, err = call("prepare", tiny_dataset, "--out", tmp_path / "store", "--decisions", csv)
     assert status == 2 and "line 2, labels: unknown label 'Barc'" in err
