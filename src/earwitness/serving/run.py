@@ -35,7 +35,11 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        advice = "taken by another program; give another --port, or 0 for any" if taken else f"{error.strerror}"
+        advice = (
+            "taken by another program; give another --port, or 0 for any"
+            if taken
+            else f"{error.strerror}; give another --host"
+        )
         raise ReviewError(f"{host}:{port}: {advice}") from None
     return listener
 
