@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .screen import output
+
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
 
 
@@ -42,6 +44,25 @@ HopOption = Annotated[
     int | None,
     typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
 ]
+
+
+HostOption = Annotated[str, typer.Option(metavar="NAME", help="address to serve the page at")]
+
+
+PortOption = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="port; 0: any free one")]
+
+
+OpenOption = Annotated[
+    bool | None, typer.Option("--open/--no-open", help="open a browser; default: from a terminal only")
+]
+
+
+def open_browser(address: str, wanted: bool | None) -> None:
+    """Opens a page in the browser, if that is wanted, or nothing is said and there is somebody to see it."""
+    if output.is_terminal if wanted is None else wanted:
+        import webbrowser
+
+        webbrowser.open(address)
 
 
 def require_room_for(*outputs: Path | None) -> None:
