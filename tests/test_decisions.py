@@ -148,6 +148,17 @@ def test_newer_decisions_are_added_older_ones_are_not(kept: Decisions) -> None:
     assert [one.labels for one in kept.all()] == [("Purr",), ("Meow",)]
 
 
+def test_together_is_all_or_nothing(kept: Decisions) -> None:
+    with pytest.raises(KeyError), kept.together():
+        kept.add(said(CLIPS[0], "Bark"))
+        raise KeyError
+    assert kept.all() == []
+    with kept.together():
+        kept.add(said(CLIPS[0], "Bark"))
+        assert take(kept, "Anna") == ["1.wav"]
+    assert len(Decisions(kept.path, "abc").all()) == 1
+
+
 # --- who has which clip ---
 
 

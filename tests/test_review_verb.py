@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from earwitness import cli, review_folder
 from earwitness.decisions import FILE_NAME, Decision, Decisions
 from earwitness.tables import read_rows
 
+SERVES = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `serve` is not installed")
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -63,6 +65,7 @@ def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, ca
     assert {(row["fname"], row["labels"]) for row in again} >= {("noisy0.wav", "Purr,Meow"), ("noisy1.wav", "")}
 
 
+@SERVES
 def test_export_works_whatever_became_of_the_store(reviewed: Path, tmp_path: Path, call: Call) -> None:
     summary = json.loads((reviewed / "summary.json").read_text())
     (reviewed / "summary.json").write_text(json.dumps(summary | {"fingerprint": "another"}))
@@ -75,6 +78,7 @@ def test_export_works_whatever_became_of_the_store(reviewed: Path, tmp_path: Pat
     assert err.count("\n") == 1
 
 
+@SERVES
 def test_refusals_are_one_line(own_review: Path, tmp_path: Path, call: Call) -> None:
     for arguments, complaint in (
         ((tmp_path,), "no review folder; make one with `earwitness clean"),

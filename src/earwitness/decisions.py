@@ -289,9 +289,18 @@ class Decisions:
             )
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Makes one transaction, and one wait for the disk, of all that a block does."""
+        with self._transaction():
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of a block or nothing; no other process writes meanwhile."""
+        """All of a block or nothing; no other process writes meanwhile. Within another it is a part of that."""
         with self._lock, self._explained():
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

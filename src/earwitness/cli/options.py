@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .screen import output
+
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
-
-
 RecipeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -22,25 +22,15 @@ RecipeOption = Annotated[
         help="a recipe by name, or a TOML file; repeatable, later ones on top; default: the report",
     ),
 ]
-
-
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="change one setting; repeatable"),
 ]
-
-
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures there as JSON")]
-
-
 ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="processor threads; default: one for each core")
 ]
-
-
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
-
-
 HopOption = Annotated[
     int | None,
     typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
@@ -69,8 +59,6 @@ WindowsOption = Annotated[
         help="each window by itself, the same from one pass, or one pass that differs a little",
     ),
 ]
-
-
 PrecisionOption = Annotated[
     str,
     typer.Option(
@@ -79,6 +67,19 @@ PrecisionOption = Annotated[
         help="the network's arithmetic; auto: bfloat16 where the machine is fast in it",
     ),
 ]
+HostOption = Annotated[str, typer.Option(metavar="NAME", help="address to serve the page at")]
+PortOption = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="port; 0: any free one")]
+OpenOption = Annotated[
+    bool | None, typer.Option("--open/--no-open", help="open a browser; default: from a terminal only")
+]
+
+
+def open_browser(address: str, wanted: bool | None) -> None:
+    """Opens a page in the browser, if that is wanted, or nothing is said and there is somebody to see it."""
+    if output.is_terminal if wanted is None else wanted:
+        import webbrowser
+
+        webbrowser.open(address)
 
 
 def require_room_for(*outputs: Path | None) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import require_room_for
-from .screen import list_some, output, say
+from .options import HostOption, OpenOption, PortOption, open_browser, require_room_for
+from .screen import list_some, say
 
 if TYPE_CHECKING:
     from ..decisions import Decisions
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def review(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a review folder that `clean` made")],
-    host: Annotated[str, typer.Option(metavar="NAME", help="address to serve the page at")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="port; 0: any free one")] = 7870,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7870,
     reviewer: Annotated[
         str | None, typer.Option(metavar="NAME", help="the name that the page suggests; default: the user's")
     ] = None,
@@ -28,9 +28,7 @@ def review(
     overlap: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=1, help="share of clips that two reviewers hear")
     ] = 0.0,
-    open_: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="open a browser; default: from a terminal only")
-    ] = None,
+    open_: OpenOption = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="write decisions as .csv or Label Studio's .json; serve nothing")
     ] = None,
@@ -67,7 +65,9 @@ def _serve(
     from ..serving import run
 
     run.require_extra()
+    from ..serving.app import create_app
     from ..serving.desk import Desk, ordered, refuse_changed_store
+    from ..serving.overview import WithOverview
 
     refuse_changed_store(found)
     clips, lost = review_folder.find_sounds(found.clips, audio_root)
@@ -83,13 +83,10 @@ def _serve(
         progress = desk.progress()
         say(f"{found.path}: {progress['settled']} of {progress['clips']} clips settled; review at {address}")
         say("Control-C ends it; what is decided is kept")
-        if output.is_terminal if open_ is None else open_:
-            import webbrowser
-
-            webbrowser.open(address)
+        open_browser(address, open_)
 
     try:
-        run.serve_review(desk, listener, reviewer=reviewer, on_ready=announce)
+        run.serve(WithOverview(create_app(desk, reviewer=reviewer), desk), listener, on_ready=announce)
         say(f"{decisions.path}: decisions on {desk.progress()['settled']} clips")
     finally:
         decisions.close()

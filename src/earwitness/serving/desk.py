@@ -54,13 +54,15 @@ class Desk:
         outcome = SKIPPED if labels is None else outcome_of(chosen, given=clip.given, proposed=clip.proposed)
         seconds = min(max(seconds, 0.0), _LONGEST_SECONDS)
         decision = Decision(clip.role, clip.fname, chosen, reviewer, outcome, now(), clip.given, seconds)
-        self.decisions.add(decision, holder=holder)
-        return self.next(holder, reviewer)
+        with self.decisions.together():
+            self.decisions.add(decision, holder=holder)
+            return self.next(holder, reviewer)
 
     def undo(self, holder: str, reviewer: str) -> dict[str, Any]:
         """Takes back a reviewer's latest decision; returns as `next`, with its clip first and what had been chosen."""
-        decision = self.decisions.undo(reviewer, holder)
-        answer = self.next(holder, reviewer)
+        with self.decisions.together():
+            decision = self.decisions.undo(reviewer, holder)
+            answer = self.next(holder, reviewer)
         if decision and decision.clip in self._order:
             number = self._order[decision.clip]
             others = [clip for clip in answer["clips"] if clip["number"] != number]
@@ -70,8 +72,9 @@ class Desk:
 
     def bring_back_skipped(self, holder: str, reviewer: str) -> dict[str, Any]:
         """Puts the clips that a reviewer skipped before them again; returns as `next`."""
-        self.decisions.bring_back_skipped(reviewer)
-        return self.next(holder, reviewer)
+        with self.decisions.together():
+            self.decisions.bring_back_skipped(reviewer)
+            return self.next(holder, reviewer)
 
     def clip(self, number: int) -> Clip:
         """Returns the clip of a number. ReviewError."""

@@ -6,12 +6,9 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..errors import ReviewError
-
-if TYPE_CHECKING:
-    from .desk import Desk
 
 _NEEDED = ("fastapi", "uvicorn", "gradio")
 
@@ -35,7 +32,11 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        advice = "taken by another program; give another --port, or 0 for any" if taken else f"{error.strerror}"
+        advice = (
+            "taken by another program; give another --port, or 0 for any"
+            if taken
+            else f"{error.strerror}; give another --host"
+        )
         raise ReviewError(f"{host}:{port}: {advice}") from None
     return listener
 
@@ -47,21 +48,17 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}/"
 
 
-def serve_review(desk: "Desk", listener: socket.socket, *, reviewer: str, on_ready: Callable[[], None]) -> None:
-    """Serves a desk's pages until Control-C; calls `on_ready` when they are there to be opened."""
+def serve(app: Any, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
+    """Serves an ASGI application until Control-C; calls `on_ready` when there is something to be opened."""
     import uvicorn
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from .app import create_app
-    from .overview import WithOverview
-
-    app = create_app(desk, reviewer=reviewer)
     if listener.getsockname()[0] == "127.0.0.1":
         # A page from elsewhere could otherwise reach this one under a name of its own that leads here.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+        app = TrustedHostMiddleware(app, allowed_hosts=["127.0.0.1", "localhost"])
     # A second Control-C cuts short what the first began; what asyncio says of that is of no use to anybody.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "CancelledError" not in record.getMessage())
-    server = uvicorn.Server(uvicorn.Config(WithOverview(app, desk), log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     on_ready()
     with listener, suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

@@ -1,0 +1,119 @@
+"""A tagger over HTTP: a file posted is answered with its tags; and a Gradio page to drop a file on."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, UploadFile
+from fastapi.responses import JSONResponse
+
+from .. import __version__, audio
+from ..errors import AudioError, EarwitnessError
+from ..tagging import Tagger
+
+_BLOCK_BYTES = 1 << 20
+_SHOWN = 10
+# What the page was given is deleted after this.
+_KEPT_SECONDS = 600
+# Fonts of the machine: Gradio's own are fetched from elsewhere.
+_FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
+
+
+class _TooLarge(AudioError):
+    """A file of more bytes than are taken."""
+
+
+class Tagging:
+    """What answers each address. One file is tagged at a time: each would only slow the others down.
+
+    largest_bytes: a longer file is refused while it arrives.
+    """
+
+    def __init__(self, tagger: Tagger, *, largest_bytes: int) -> None:
+        self._tagger, self._largest_bytes, self._lock = tagger, largest_bytes, threading.Lock()
+
+    def about(self) -> dict[str, Any]:
+        """Returns what is served: version, the model's digest, its classes."""
+        return {"version": __version__, "model": self._tagger.digest, "classes": self._tagger.vocabulary.names}
+
+    def tag(self, file: UploadFile, top: int | None = None) -> dict[str, Any]:
+        """Returns a posted file's classes with their scores, the highest first; the first `top` where that is given."""
+        name = Path(file.filename or "file").name
+        with self._on_disk(file, name) as path:
+            tags = self.tags_of(path, name)
+        return {"fname": name, "tags": tags[: max(top, 0)] if top is not None else tags}
+
+    def tags_of(self, path: Path, name: str) -> list[dict[str, Any]]:
+        """Returns a file's classes with their scores, the highest first. AudioError that speaks of `name`."""
+        try:
+            with self._lock:
+                scores = self._tagger.tag(path)
+        except AudioError as error:
+            raise AudioError(str(error).replace(str(path), name)) from None
+        return [{"label": label, "score": score} for label, score in scores.items()]
+
+    @contextmanager
+    def _on_disk(self, file: UploadFile, name: str) -> Iterator[Path]:
+        """Gives a file that holds what was posted, for as long as the block runs; decoders want files."""
+        suffix = Path(name).suffix.lower()
+        with tempfile.NamedTemporaryFile(suffix=suffix if suffix in audio.SUFFIXES else "") as stream:
+            while block := file.file.read(_BLOCK_BYTES):
+                stream.write(block)
+                if stream.tell() > self._largest_bytes:
+                    megabytes = self._largest_bytes / 1e6
+                    raise _TooLarge(f"{name}: more than {megabytes:g} MB; cut it into parts, or raise --largest-mb")
+            stream.flush()
+            yield Path(stream.name)
+
+
+def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
+    """Returns the application: POST /api/tag, GET /api/about, and the page."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+
+    tagging = Tagging(tagger, largest_bytes=largest_bytes)
+    app = FastAPI(title="earwitness", version=__version__, redoc_url=None, docs_url=None)
+    app.add_exception_handler(EarwitnessError, _answer_error)
+    app.add_api_route("/api/about", tagging.about, methods=["GET"])
+    app.add_api_route("/api/tag", tagging.tag, methods=["POST"])
+    theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS)
+    return gr.mount_gradio_app(
+        app, _page(tagging), path="/", theme=theme, max_file_size=largest_bytes,
+        footer_links=[], run_history=False, ssr_mode=False,
+    )  # fmt: skip
+
+
+def _page(tagging: Tagging) -> Any:
+    import gradio as gr
+
+    def tag(path: str | None) -> dict[str, float] | None:
+        if path is None:
+            return None
+        try:
+            return {
+                one["label"].replace("_", " "): one["score"] for one in tagging.tags_of(Path(path), Path(path).name)
+            }
+        except EarwitnessError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def how_to_post(request: gr.Request) -> str:
+        return f"From a program: `curl -F file=@clip.wav '{request.request.base_url}api/tag?top=5'`"
+
+    with gr.Blocks(title="earwitness", analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
+        gr.Markdown("# What is in it?\nDrop a sound file, or record one.")
+        with gr.Row():
+            sound = gr.Audio(type="filepath", label="Sound", buttons=[])
+            tags = gr.Label(num_top_classes=_SHOWN, label="Tags")
+        sound.change(tag, inputs=sound, outputs=tags, api_visibility="private")
+        page.load(how_to_post, outputs=gr.Markdown())
+    return page
+
+
+def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about what went wrong; 413 for a file too large, 422 for one that cannot be read."""
+    status = 413 if isinstance(error, _TooLarge) else 422 if isinstance(error, AudioError) else 503
+    return JSONResponse({"error": str(error)}, status_code=status)
