@@ -29,7 +29,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video,onnx]'
 	touch $@
 
 clean:

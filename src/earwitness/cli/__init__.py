@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import demo, ensemble, estimate, evaluate, prepare, tag, train
+from . import demo, ensemble, estimate, evaluate, export, prepare, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -105,6 +105,7 @@ for _verb in (
     tag.tag,
     ensemble.ensemble,
     estimate.estimate,
+    export.export,
     demo.sounds,
     demo.demo,
 ):

@@ -1,0 +1,57 @@
+"""How much faster are windows that share a pass, on a clip of 10 seconds; and do they score the same?
+
+The plain way: every window by itself, float32, channels first, batch normalisation apart. Both directions of time.
+"""
+
+import harness
+import numpy as np
+
+
+def main() -> None:
+    given = harness.arguments(__doc__)
+    harness.as_the_program()
+    import torch
+    from plain import CLASSES, log_mel_like, plain_logits, plain_network, settings_of
+
+    from earwitness import patches, tagging, windowed
+
+    torch.set_num_threads(given.threads)
+    frames, rows = 640, []
+    log_mel = log_mel_like(frames)
+    starts = patches.window_starts(frames, frames=192, hop=16)
+    windows = np.stack([log_mel[start : start + 192] for start in starts])
+    for width in (0.25,) if given.quick else (0.25, 0.5, 1.0):
+        network = plain_network(settings_of(width))
+        ways = {"plain": lambda network=network: both(lambda x: plain_logits(network, x), windows, windows[:, ::-1])}
+        for kind in ("sliding", "exact", "dense"):
+            for bfloat16 in (False, True):
+                scorer = windowed.student_scorer(
+                    network, torch.device("cpu"), frames=192, windows=kind, bfloat16=bfloat16
+                )
+                ways[f"{kind} {'bfloat16' if bfloat16 else 'float32'}"] = lambda scorer=scorer: both(
+                    lambda x: scorer.of_windows(x, starts), log_mel, log_mel[::-1]
+                )
+        scores = {name: clip_score(tagging.combine, way(), CLASSES) for name, way in ways.items()}
+        times = harness.timed(ways, repeats=1 if given.quick else 3)
+        for name, time in times.items():
+            off = float(np.abs(scores[name] - scores["plain"]).max())
+            rows.append([width, name, time.median, times["plain"].median / time.median, off, time.spread])
+            limit = {"sliding float32": 1e-5, "exact float32": 1e-5, "sliding bfloat16": 0.05, "exact bfloat16": 0.05}
+            harness.require(off <= limit.get(name, 0.2), f"{name} windows at width {width} are off by {off}")
+    harness.report(
+        "tag_windows", given, rows=rows,
+        columns=["width", "windows", "seconds", "times faster", "largest difference of a score", "spread"],
+        note="A clip of 10 s (29 windows, both directions), the network alone. Random weights.",
+    )  # fmt: skip
+
+
+def both(logits, forward, backward):
+    return logits(forward), logits(backward)
+
+
+def clip_score(combine, logits, classes):
+    return combine(*logits, classes=classes).mean(axis=0)
+
+
+if __name__ == "__main__":
+    main()
