@@ -1,13 +1,14 @@
 """How much faster is a training step of stage 2 than done plainly, and how much of it is spent beside the network?
 
 The plain way: float32, channels first, V' and U' apart, the teacher with gradients, in a process that handles memory as
-torch does by itself; and the same with freed memory kept, as the command line has it. Ours: bfloat16, channels last, one
-pass, the teacher without. All on the same batch; full width on a quarter of it.
+torch does by itself; and the same with freed memory kept, as the command line has it. Ours: bfloat16, channels last,
+one pass, the teacher without. All on the same batch; full width on a quarter of it.
 """
 
 import subprocess
 import sys
 
+import harness
 import numpy as np
 
 # Multiply-adds of one patch through Table 1 at full width.
