@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -76,6 +77,36 @@ def machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version for name, version in versions.items() if version},
     }
+
+
+class Elsewhere:
+    """A way in a process of its own, once whenever it is called: a benchmark's script called with more arguments.
+
+    That process handles memory as Python and torch do by themselves, not as the command line does.
+    """
+
+    def __init__(self, *call: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *map(str, call)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("again\n")
+        self._process.stdin.flush()
+        require(self._process.stdout.readline() == "done\n", "the plain way's process ended")
+
+    def end(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(way: Callable[[], object]) -> None:
+    """Does a way whenever the process that called this one asks for it."""
+    for _ in sys.stdin:
+        way()
+        print("done", flush=True)
 
 
 def report(name: str, given: argparse.Namespace, *, columns: list[str], rows: list[list[Any]], **more: Any) -> None:

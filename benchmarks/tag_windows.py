@@ -1,6 +1,7 @@
 """How much faster are windows that share a pass, on a clip of 10 seconds; and do they score the same?
 
-The plain way: every window by itself, float32, channels first, batch normalisation apart. Both directions of time.
+The plain way: every window by itself, float32, channels first, batch normalisation apart, in a process that handles
+memory as torch does by itself; and with freed memory kept, as the command line has it. Both directions of time.
 """
 
 import harness
@@ -8,8 +9,9 @@ import numpy as np
 
 
 def main() -> None:
-    given = harness.arguments(__doc__)
-    harness.as_the_program()
+    given = harness.arguments(__doc__, plain={"type": float, "help": "be the process of the plain way at this width"})
+    if not given.plain:
+        harness.as_the_program()
     import torch
     from plain import CLASSES, log_mel_like, plain_logits, plain_network, settings_of
 
@@ -20,9 +22,13 @@ def main() -> None:
     log_mel = log_mel_like(frames)
     starts = patches.window_starts(frames, frames=192, hop=16)
     windows = np.stack([log_mel[start : start + 192] for start in starts])
+    if given.plain:
+        network = plain_network(settings_of(given.plain))
+        return harness.serve(lambda: both(lambda x: plain_logits(network, x), windows, windows[:, ::-1]))
     for width in (0.25,) if given.quick else (0.25, 0.5, 1.0):
         network = plain_network(settings_of(width))
-        ways = {"plain": lambda network=network: both(lambda x: plain_logits(network, x), windows, windows[:, ::-1])}
+        kept = "plain, memory kept"
+        ways = {kept: lambda network=network: both(lambda x: plain_logits(network, x), windows, windows[:, ::-1])}
         for kind in ("sliding", "exact", "dense"):
             for bfloat16 in (False, True):
                 scorer = windowed.student_scorer(
@@ -32,7 +38,10 @@ def main() -> None:
                     lambda x: scorer.of_windows(x, starts), log_mel, log_mel[::-1]
                 )
         scores = {name: clip_score(tagging.combine, way(), CLASSES) for name, way in ways.items()}
-        times = harness.timed(ways, repeats=1 if given.quick else 3)
+        elsewhere = harness.Elsewhere(__file__, "--threads", given.threads, "--plain", width)
+        times = harness.timed({"plain": elsewhere} | ways, repeats=1 if given.quick else 3)
+        elsewhere.end()
+        scores["plain"] = scores[kept]
         for name, time in times.items():
             off = float(np.abs(scores[name] - scores["plain"]).max())
             rows.append([width, name, time.median, times["plain"].median / time.median, off, time.spread])
@@ -41,7 +50,7 @@ def main() -> None:
             # Random weights: a trained network's scores move less, by what windows_lwlrap.py says.
             limit = {"dense float32": 1.0, "sliding bfloat16": 0.05, "exact bfloat16": 0.05, "dense bfloat16": 0.05}
             harness.require(wrong <= limit.get(name, 1e-5), f"{name} windows at width {width} are off by {wrong}")
-    harness.report(
+    return harness.report(
         "tag_windows", given, rows=rows,
         columns=["width", "windows", "seconds", "times faster", "largest difference of a score", "spread"],
         note="A clip of 10 s (29 windows, both directions), the network alone. Random weights.",

@@ -5,9 +5,6 @@ torch does by itself; and the same with freed memory kept, as the command line h
 one pass, the teacher without. All on the same batch; full width on a quarter of it.
 """
 
-import subprocess
-import sys
-
 import harness
 import numpy as np
 
@@ -21,8 +18,8 @@ def main() -> None:
 
     torch.set_num_threads(given.threads)
     if given.step:
-        work_on_request(given.step)
-        return
+        width, *counts = given.step.split(",")
+        return harness.serve(Step(float(width), *map(int, counts), plain=True))
     harness.as_the_program()
     peak = measured_peak(torch)
     rows = []
@@ -30,12 +27,14 @@ def main() -> None:
         ((0.25, 2, 6, 58),) if given.quick else ((0.25, 2, 6, 58), (0.25, 1, 6, 58), (0.5, 1, 6, 58), (1.0, 1, 2, 14))
     ):
         steps = {
-            "plain": Elsewhere(given.threads, width, pooling, curated, noisy),
+            "plain": harness.Elsewhere(
+                __file__, "--threads", given.threads, "--step", f"{width},{pooling},{curated},{noisy}"
+            ),
             "plain, memory kept": Step(width, pooling, curated, noisy, plain=True),
             "float32": Step(width, pooling, curated, noisy, bfloat16=False),
             "bfloat16": Step(width, pooling, curated, noisy),
         }
-        losses = {name: step() for name, step in steps.items()}
+        losses = {name: steps[name]() for name in ("float32", "bfloat16")}
         harness.require(
             abs(losses["float32"] - losses["bfloat16"]) < 0.02 * losses["float32"], f"losses differ: {losses}"
         )
@@ -48,7 +47,7 @@ def main() -> None:
                 work / each.median / 1e9, work / each.median / peak, beside / each.median,
             ])  # fmt: skip
         steps["plain"].end()
-    harness.report(
+    return harness.report(
         "training_step", given, rows=rows, peak_gflops=peak / 1e9,
         columns=["width", "input pooling", "rows", "way", "seconds", "times faster", "GFLOP/s", "of the bfloat16 peak",
                  "beside the network"],
@@ -70,30 +69,6 @@ def measured_peak(torch) -> float:
     with torch.no_grad():
         found = harness.timed({"": lambda: torch.conv2d(x, weight, padding=1)}, repeats=15)[""]
     return 2 * 9 * 256 * 256 * 8 * 48 * 32 / found.shortest
-
-
-class Elsewhere:
-    """The plain way in a process of its own, a step whenever it is called."""
-
-    def __init__(self, threads: int, *step: object) -> None:
-        call = [sys.executable, __file__, "--threads", str(threads), "--step", ",".join(map(str, step))]
-        self._process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self) -> float:
-        self._process.stdin.write("step\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def end(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
-def work_on_request(entry: str) -> None:
-    width, *counts = entry.split(",")
-    step = Step(float(width), *map(int, counts), plain=True)
-    for _ in sys.stdin:
-        print(step(), flush=True)
 
 
 class Step:
