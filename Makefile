@@ -1,5 +1,6 @@
 # make demo    the main job on the built-in sound set, on a fresh machine: about 4 minutes after installation
-# make test    the tests          make check   format, lint, types, structure          make bench   the benchmarks
+# make test    the tests          make check   format, lint, types, structure
+# make bench   all benchmarks, half an hour               make bench-quick   a first look, 3 minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # Two workers with one thread each: faster on two cores than one worker with two.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test check bench bench-quick install clean
 
 demo: $(INSTALLED)
 	$(BIN)/earwitness demo --out demo
@@ -21,15 +22,22 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(PYTEST) tests/test_architecture.py tests/test_docs.py
 
+# Each answers one question and writes benchmarks/results/; then the tables of benchmarks/RESULTS.md are made anew.
+BENCHMARKS := tag_windows training_step features startup long_files many_files peers growth
+
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/prepare_speed.py
+	for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	$(BIN)/python benchmarks/tables.py
+
+bench-quick: $(INSTALLED)
+	for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py --quick || exit 1; done
 
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video,serve]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video,onnx,serve]'
 	touch $@
 
 clean:

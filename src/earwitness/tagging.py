@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_check
 import numpy as np
 from numpy.typing import NDArray
 
-from . import augment, corpus, logmel, longsound, patches
+from . import augment, corpus, logmel, longsound, onnxmodel, patches
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
 from .longsound import LogMel
@@ -82,6 +82,31 @@ class Sliding:
         )
 
 
+class ShortByOne:
+    """Two scorers as one: short clips by the first, which is soon at hand, all others by a second that takes a while.
+
+    `open_second` is called when a clip comes that has more windows than the clips that Eq. 6 has further passes for.
+    """
+
+    context_frames = 0
+
+    def __init__(
+        self, first: Scorer, open_second: Callable[[], ScoresWindows], *, windows: Windows, frames: int
+    ) -> None:
+        self._first, self._open_second, self.windows = Sliding(first, frames=frames), open_second, windows
+        self._second: ScoresWindows | None = None
+
+    def __call__(self, patches: Floats) -> Floats:
+        return self._first(patches)
+
+    def of_windows(self, log_mel: Floats, starts: Integers) -> Floats:
+        if len(starts) <= len(_EXTRA_PASSES):
+            return self._first.of_windows(log_mel, starts)
+        if self._second is None:
+            self._second = self._open_second()
+        return self._second.of_windows(log_mel, starts)
+
+
 class TagsFiles(Protocol):
     """Whatever tags files: a `Tagger`, or several of them as one. `digest` tells its scores from those of others."""
 
@@ -138,15 +163,19 @@ class Tagger:
         device: str | None = None,
         windows: Windows = "exact",
         precision: Precision = "float32",
+        threads: int | None = None,
     ) -> Self:
         """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError.
 
         `windows` "sliding" scores every window by itself, "exact" gives the same scores from one pass over the clip,
         "dense" is faster still and differs a little. `precision` is the network's arithmetic; "auto" is bfloat16 where
-        the machine is fast in it.
+        the machine is fast in it. `threads` limits all of torch, and the ONNX file's session; None changes nothing.
+
+        Where the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by it on the CPU, and
+        torch is imported when the first longer one comes.
         """
         config = load_config(Path(folder))
-        scorer, marks = _torch_scorer(Path(folder), config, device, windows, precision)
+        scorer, marks = _scorer_of(Path(folder), config, device, windows, precision, threads)
         return cls(
             scorer,
             vocabulary=config.vocabulary,
@@ -259,15 +288,43 @@ class Tagger:
         return combine(forward, backward, classes=len(self.vocabulary))
 
 
-def _torch_scorer(
-    folder: Path, config: ModelConfig, device: str | None, windows: Windows, precision: Precision
+def _scorer_of(
+    folder: Path,
+    config: ModelConfig,
+    device: str | None,
+    windows: Windows,
+    precision: Precision,
+    threads: int | None,
 ) -> tuple[ScoresWindows, list[str]]:
-    """Returns a model's student as a scorer, and what marks its scores where they are not the model's own."""
+    """Returns a model's student as a scorer, and what marks its scores where they are not quite the model's own."""
+    path = onnxmodel.found_in(folder) if device in (None, "cpu") else None
+    if path and windows != "dense" and precision == "float32":
+        short = onnxmodel.OnnxScorer(path, threads=threads)
+        if short.digest == model_digest(folder):
+            frames = config.recipe.patches.frames
+
+            def open_torch() -> ScoresWindows:
+                return _torch_scorer(folder, config, "cpu", windows, precision, threads)[0]
+
+            return ShortByOne(short, open_torch, windows=windows, frames=frames), ["onnx"]
+    return _torch_scorer(folder, config, device, windows, precision, threads)
+
+
+def _torch_scorer(
+    folder: Path,
+    config: ModelConfig,
+    device: str | None,
+    windows: Windows,
+    precision: Precision,
+    threads: int | None,
+) -> tuple[ScoresWindows, list[str]]:
     import torch
 
     from . import checkpoint, windowed
     from .network import fast_in_bfloat16
 
+    if threads:
+        torch.set_num_threads(threads)
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     bfloat16 = precision == "bfloat16" or (precision == "auto" and fast_in_bfloat16(target))
     network = checkpoint.load_network(folder, config)

@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import demo, download, ensemble, estimate, evaluate, prepare, review, serve, tag, train
+from . import demo, download, ensemble, estimate, evaluate, export, prepare, review, serve, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -108,6 +108,7 @@ for _verb in (
     review.review,
     ensemble.ensemble,
     estimate.estimate,
+    export.export,
     demo.sounds,
     demo.demo,
 ):

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -109,14 +110,17 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 
 def use_threads(threads: int | None) -> None:
+    """Limits torch, loaded or not, to so many threads; None: to one for each core, unless OMP_NUM_THREADS is set."""
     # Threads that wait for each other asleep: awake, where other programs keep the cores busy, they took 5 times as
     # long. It is read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
-    import torch
-
-    if threads or "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(threads or cores())
+    if not threads and "OMP_NUM_THREADS" in os.environ:
+        return
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads or cores())
+    else:
+        os.environ["OMP_NUM_THREADS"] = str(threads or cores())
 
 
 def keep_freed_memory() -> None:
