@@ -33,7 +33,7 @@ from quality.run import earwitness
 from sklearn.metrics import label_ranking_average_precision_score
 from torch.utils.flop_counter import FlopCounterMode
 
-from earwitness import batches, checkpoint, corpus, estimate, layouts, recipe, tables, training
+from earwitness import batches, checkpoint, corpus, estimate, layouts, recipe, stages, tables, training
 from earwitness.lwlrap import lwlrap
 
 HERE = Path(__file__).resolve().parent
@@ -164,7 +164,7 @@ def train(store: Path, run: Path) -> dict[str, Any]:
 def batch_seconds(store: corpus.Store) -> float:
     """Returns the seconds that making a batch of stage 2 takes."""
     settings = rehearsed()
-    rows = training.split(store, None)
+    rows = stages.split(store, None)
     make = batches.Batches(
         store, curated=rows.curated, noisy=rows.noisy, stage=settings.stage2, stage_number=2,
         frames=settings.patches.frames, seed=0,
@@ -220,10 +220,10 @@ def whole(line: dict[str, Any]) -> dict[str, Any]:
     rng, settings = np.random.default_rng(2019), recipe.load("report")
     counts = line["prepare"]["clips"]
     seconds = {role: lengths(rng, role, counts[role]) for role in corpus.ROLES}
-    stages, _ = training.plan(
-        settings, training.Split(*(np.arange(counts[role]) for role in ("curated", "noisy")), np.arange(0))
+    planned, _ = stages.plan(
+        settings, stages.Split(*(np.arange(counts[role]) for role in ("curated", "noisy")), np.arange(0))
     )  # fmt: skip
-    patches = sum(stage.steps * estimate.passes_of_a_step(stage.settings) for stage in stages)
+    patches = sum(stage.steps * estimate.passes_of_a_step(stage.settings) for stage in planned)
     to_tag = estimate.passes_to_tag(seconds["test"], settings)
     tagged_patches = line["tag"]["clips"] * estimate.passes_to_tag([SHORTER * 0.03], settings)
     network = checkpoint.new_network(settings, classes=80).eval()
@@ -233,15 +233,15 @@ def whole(line: dict[str, Any]) -> dict[str, Any]:
     h100 = H100_OPERATIONS_A_SECOND * H100_SHARE
     return {
         "operations_a_patch": operations,
-        "steps": [stage.steps for stage in stages],
+        "steps": [stage.steps for stage in planned],
         "here_hours": {
             "prepare": sum(counts.values()) * line["prepare"]["cpu_seconds_a_true_clip"] / 3600,
-            "train": sum(s.steps * line["train"][f"stage{s.number}_step_cpu_seconds"] for s in stages) / 3600,
+            "train": sum(s.steps * line["train"][f"stage{s.number}_step_cpu_seconds"] for s in planned) / 3600,
             "tag": to_tag * line["tag"]["cpu_seconds"] / tagged_patches / 3600,
         },
         "store_gigabytes": estimate.store_bytes(np.concatenate([*seconds.values()]), settings.features) / 1e9,
         "h100_hours": {"train": patches * operations / h100 / 3600, "tag": to_tag * operations / h100 / 3600},
-        "h100_batches_hours": sum(stage.steps for stage in stages) * line["train"]["batch_cpu_seconds"] / 3600,
+        "h100_batches_hours": sum(stage.steps for stage in planned) * line["train"]["batch_cpu_seconds"] / 3600,
     }  # fmt: skip
 
 

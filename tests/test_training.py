@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness import checkpoint, losses, recipe, start, training
+from earwitness import checkpoint, folds, losses, recipe, runfolder, stages, start, training
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
 from earwitness.labels import Vocabulary
@@ -76,7 +76,7 @@ def test_a_run_leaves_all_it_should(store: Store, tmp_path: Path) -> None:
         "stage2-00000002.safetensors", "stage2-00000004.safetensors",
     ]  # fmt: skip
     held_out = [
-        line["held_out_lwlrap"] for line in training.read_metrics(tmp_path / "run") if "held_out_lwlrap" in line
+        line["held_out_lwlrap"] for line in runfolder.read_metrics(tmp_path / "run") if "held_out_lwlrap" in line
     ]
     assert held_out == [witness.lwlraps[step] for step in (2, 4, 6, 8)]
     assert list((tmp_path / "run/tensorboard").iterdir())
@@ -89,7 +89,7 @@ def test_the_shipped_model_is_the_student_without_arcface(store: Store, tmp_path
     tensors = checkpoint.load_file(tmp_path / "run/model/model.safetensors")
     assert not [name for name in tensors if "arcface" in name or name.startswith("teacher")]
     tagger = Tagger.load(tmp_path / "run/model", device="cpu")
-    rows = training.split(store, 0).held_out
+    rows = stages.split(store, 0).held_out
     scores = np.stack([tagger.scores_of_log_mel(store.log_mel(int(row))) for row in rows])
     assert training.lwlrap.lwlrap(store.labels[rows], scores).overall == witness.lwlraps[8]
 
@@ -120,12 +120,12 @@ def test_the_teacher_learns_from_curated_clips_alone(store: Store, tmp_path: Pat
 
 
 def test_folds_part_the_curated_set(store: Store) -> None:
-    held_out = [training.split(store, fold).held_out for fold in range(training.FOLDS)]
+    held_out = [stages.split(store, fold).held_out for fold in range(folds.FOLDS)]
     np.testing.assert_array_equal(np.sort(np.concatenate(held_out)), store.rows("curated"))
     for fold, rows in enumerate(held_out):
-        learnt = training.split(store, fold).curated
+        learnt = stages.split(store, fold).curated
         assert not set(rows) & set(learnt) and len(rows) + len(learnt) == len(store.rows("curated"))
-    assert len(training.split(store, None).held_out) == 0
+    assert len(stages.split(store, None).held_out) == 0
 
 
 def test_without_noisy_clips_it_says_so_and_does_what_can_be_done(store: Store, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from . import (
     lwlrap,
     pictures,
     recipe,
+    runfolder,
     synthetic,
     training,
 )
@@ -67,7 +68,7 @@ def conclude(
     only, full = (scored[name] for name in RECIPES)
     truth = store.vocabulary.encode_all([clip.labels for clip in full.clips])
     difference, low, high = lwlrap.paired_bootstrap(truth, full.scores, only.scores)
-    metrics = {name: training.read_metrics(out / name) for name in RECIPES}
+    metrics = {name: runfolder.read_metrics(out / name) for name in RECIPES}
     result = {
         "lwlrap_full": lwlrap.lwlrap(truth, full.scores).overall,
         "lwlrap_curated_only": lwlrap.lwlrap(truth, only.scores).overall,

@@ -15,7 +15,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from . import checkpoint, corpus, logmel, patches, recipe, tagging, training
+from . import checkpoint, corpus, logmel, patches, recipe, stages, tagging
 from .dataset import Dataset
 from .errors import RunError
 from .network import TeacherStudent, fast_in_bfloat16
@@ -146,13 +146,13 @@ def _frames(seconds: Iterable[float], features: recipe.Features) -> list[int]:
 
 def _cost(system: System, lengths: dict[str, list[float]], classes: int, device: torch.device) -> SystemCost:
     settings = system.recipe
-    stages, _ = training.plan(settings, training.Split(_rows(lengths["curated"]), _rows(lengths["noisy"]), _rows([])))
+    planned, _ = stages.plan(settings, stages.Split(_rows(lengths["curated"]), _rows(lengths["noisy"]), _rows([])))
     network, seconds = _timed(settings, classes, device)
     weights = sum(tensor.numel() for tensor in network.state_dict().values())
     return SystemCost(
         system.name,
-        steps=sum(stage.steps for stage in stages),
-        training_seconds=seconds * sum(stage.steps * passes_of_a_step(stage.settings) for stage in stages),
+        steps=sum(stage.steps for stage in planned),
+        training_seconds=seconds * sum(stage.steps * passes_of_a_step(stage.settings) for stage in planned),
         tagging_seconds=seconds * passes_to_tag(lengths["test"], settings),
         run_bytes=weights * _BYTES_OF_A_WEIGHT * (_CHECKPOINTS * _PARTS_OF_A_CHECKPOINT + 1),
     )

@@ -1,48 +1,40 @@
 """Training: stage 1 on the noisy set, stage 2 on both, one loop; killed anywhere, it goes on as if it never stopped.
 
-Report: section 2.6. A run is a folder:
-
-    recipe.toml    the resolved recipe          metrics.jsonl  one line every few steps and every evaluation
-    run.json       store, fold, versions        tensorboard/   the same for TensorBoard
-    checkpoints/   the newest two               model/         what `tag` opens, written at the end
+Report: section 2.6. What a run keeps, and where, is `runfolder`.
 """
 
-import json
 import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
 
 from . import (
     __version__,
     batches,
     checkpoint,
     corpus,
-    files,
     losses,
     lwlrap,
     pseudolabels,
     recipe,
     relabelling,
+    runfolder,
     schedule,
+    stages,
     start,
     tagging,
     windowed,
 )
 from .checkpoint import Place
-from .errors import Diverged, RunError
-from .folds import FOLDS
+from .errors import Diverged
 from .network import TeacherStudent, fast_in_bfloat16
 
-RUN_FORMAT = 1
 _LOG_EVERY_STEPS = 10
 
 
@@ -74,75 +66,6 @@ class Observer(Protocol):
 
     def evaluated(self, step: int, overall: float) -> None:
         """The held-out fold was tagged: lwlrap after `step` steps of the run."""
-
-
-class Split(NamedTuple):
-    """Rows of the store: curated and noisy clips to learn from, curated clips held out."""
-
-    curated: NDArray[np.int64]
-    noisy: NDArray[np.int64]
-    held_out: NDArray[np.int64]
-
-
-class PlannedStage(NamedTuple):
-    """A stage as it will be carried out: `number` 1 or 2, steps to ramp up, steps to anneal."""
-
-    number: int
-    settings: recipe.Stage
-    ramp_steps: int
-    anneal_steps: int
-
-    @property
-    def steps(self) -> int:
-        return self.ramp_steps + self.anneal_steps
-
-
-def split(store: corpus.Store, fold: int | None) -> Split:
-    """Returns which clips to learn from and which to hold out: `fold` of the store's five, None for none.
-
-    RunError where there is no such fold.
-    """
-    if fold is not None and fold not in range(FOLDS):
-        raise RunError(f"fold {fold}: there is none; give a number from 0 to {FOLDS - 1}, or all to hold nothing out")
-    curated = store.rows("curated")
-    held_out = store.folds[curated] == fold if fold is not None else np.zeros(len(curated), dtype=bool)
-    return Split(curated[~held_out], store.rows("noisy"), curated[held_out])
-
-
-def plan(settings: recipe.Recipe, chosen: Split, *, world: int = 1) -> tuple[tuple[PlannedStage, ...], list[str]]:
-    """Returns the stages to carry out, and a note for each that had to be changed for want of clips."""
-    planned: list[PlannedStage] = []
-    notes: list[str] = []
-    for number, stage in enumerate(settings.stages, start=1):
-        if sum(stage.lengths(1)) == 0:
-            continue
-        possible = _possible(stage, curated=len(chosen.curated), noisy=len(chosen.noisy))
-        if possible is None:
-            notes.append(f"stage {number} is left out: the store has no clips of the kind it learns from")
-            continue
-        if possible != stage:
-            notes.append(
-                f"stage {number} learns from {'curated' if possible.curated else 'noisy'} clips alone, by their labels "
-                "as given: the store has no others"
-            )
-        epoch = batches.steps_per_epoch(possible, curated=len(chosen.curated), noisy=len(chosen.noisy), world=world)
-        planned.append(PlannedStage(number, possible, *possible.lengths(epoch)))
-    if not planned:
-        raise RunError("nothing to train: no stage has both steps and clips; see stage1 and stage2 in the recipe")
-    return tuple(planned), notes
-
-
-def _possible(stage: recipe.Stage, *, curated: int, noisy: int) -> recipe.Stage | None:
-    """Returns the stage as far as the store has clips for it: one kind missing, the other kind alone; or None."""
-    lacks_curated, lacks_noisy = stage.curated > 0 and not curated, stage.noisy > 0 and not noisy
-    if not (lacks_curated or lacks_noisy):
-        return stage
-    rows = stage.curated + stage.noisy
-    if lacks_curated and stage.noisy and noisy:
-        return stage.model_copy(update={"method": "supervised", "curated": 0, "noisy": rows})
-    if lacks_noisy and stage.curated and curated:
-        return stage.model_copy(update={"method": "supervised", "curated": rows, "noisy": 0})
-    return None
 
 
 def train(
@@ -195,10 +118,10 @@ class _Run:
         self._device = self._accelerator.device
         self._store, self._folder, self._settings, self._observer = store, folder, settings, observer
         self._fold, self._start = fold, begin
-        self._split = split(store, fold)
-        self._stages, notes = plan(settings, self._split, world=self._accelerator.num_processes)
+        self._split = stages.split(store, fold)
+        self._stages, notes = stages.plan(settings, self._split, world=self._accelerator.num_processes)
         if self._accelerator.is_main_process:
-            self._begin(resume)
+            runfolder.begin(folder, self._head(), settings, resume=resume)
         self._accelerator.wait_for_everyone()
         for note in notes + self._remarks() if self._accelerator.is_main_process else ():
             observer.note(note)
@@ -208,7 +131,7 @@ class _Run:
             settings, classes=len(store.vocabulary), mixed_precision=bfloat16
         ).on(self._device)
         self._network = self._accelerator.prepare(self._plain_network)
-        self._metrics = _Metrics(folder) if self._accelerator.is_main_process else None
+        self._metrics = runfolder.Metrics(folder) if self._accelerator.is_main_process else None
 
     def carry_out(self) -> Path:
         """Does all that is left of the run and writes the model; returns the model's folder."""
@@ -228,7 +151,7 @@ class _Run:
                 self._carry_out_stage(stage, from_step, newest if from_step else None)
         return self._finish()
 
-    def _carry_out_stage(self, stage: PlannedStage, from_step: int, restored: Path | None) -> None:
+    def _carry_out_stage(self, stage: stages.PlannedStage, from_step: int, restored: Path | None) -> None:
         optimizer = self._accelerator.prepare(self._new_optimizer())
         average = self._new_average(stage.settings.teacher_average)
         if restored:
@@ -274,7 +197,7 @@ class _Run:
             labels.labels = kept.numpy()
         return labels
 
-    def _relabel(self, stage: PlannedStage, step: int, labels: relabelling.ClipLabels) -> None:
+    def _relabel(self, stage: stages.PlannedStage, step: int, labels: relabelling.ClipLabels) -> None:
         """Makes the labels anew where it is time, and notes what the given ones are worth.
 
         Not before the very first step of a run, when there is no teacher yet worth asking.
@@ -287,7 +210,7 @@ class _Run:
             self._metrics.add({"step": self._steps_before(stage.number) + step + 1, **labels.summary()})
 
     def _step(
-        self, stage: PlannedStage, step: int, batch: batches.Batch, optimizer: torch.optim.Optimizer
+        self, stage: stages.PlannedStage, step: int, batch: batches.Batch, optimizer: torch.optim.Optimizer
     ) -> StepMetrics:
         rate = schedule.learning_rate(
             step,
@@ -350,7 +273,7 @@ class _Run:
 
     def _after(
         self,
-        stage: PlannedStage,
+        stage: stages.PlannedStage,
         done: int,
         metrics: StepMetrics,
         optimizer: torch.optim.Optimizer,
@@ -422,7 +345,7 @@ class _Run:
 
     def _refuse_divergence(
         self,
-        stage: PlannedStage,
+        stage: stages.PlannedStage,
         step: int,
         teacher: dict[str, torch.Tensor],
         student: dict[str, torch.Tensor],
@@ -449,7 +372,7 @@ class _Run:
             moments = self._store.moments
             config = checkpoint.ModelConfig(self._store.vocabulary, self._settings, moments.mean, moments.std)
             checkpoint.save_model(model, config, self._plain_network, card=self._card())
-            self._write_head(finished=True)
+            runfolder.write_head(self._folder, self._head(), finished=True)
         self._accelerator.wait_for_everyone()
         return model
 
@@ -460,49 +383,9 @@ class _Run:
     def _steps_before(self, stage_number: int) -> int:
         return sum(stage.steps for stage in self._stages if stage.number < stage_number)
 
-    def _begin(self, resume: bool) -> None:
-        """Claims the run's folder, or finds in it the run to go on with."""
-        head = self._folder / "run.json"
-        if head.is_file():
-            if not resume:
-                raise RunError(f"{self._folder}: already holds a run; add --resume to go on, or give another --out")
-            self._refuse_another_run(head)
-        else:
-            # A run killed in this very function leaves the first two behind, and no more.
-            begun = {"recipe.toml", "checkpoints"}
-            found = list(self._folder.iterdir()) if self._folder.exists() else []
-            if any(entry.name not in begun and not entry.name.startswith(".part-") for entry in found):
-                raise RunError(f"{self._folder}: not a run, and not empty; give another folder to --out")
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
-        for torn in (*self._folder.glob(".part-*"), *self._checkpoints.glob(".part-*")):
-            torn.unlink()
-        if not head.is_file():
-            files.atomic_write(self._folder / "recipe.toml", recipe.dump(self._settings))
-            self._write_head(finished=False)
-
-    def _refuse_another_run(self, head: Path) -> None:
-        """Raises RunError where the run in the folder was begun with another recipe, store, fold or team."""
-        try:
-            begun = json.loads(head.read_text("utf-8"))
-            pairs = [
-                ("--fold", _fold_name(begun["fold"]), _fold_name(self._fold)),
-                ("the number of processes", begun["processes"], self._accelerator.num_processes),
-                ("the store's content", begun["store_fingerprint"], self._store.fingerprint()),
-                ("--start-from", _start_name(begun.get("start_from")), _start_name(self._start_entry())),
-            ]
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{head}: not readable ({error}); start the run anew in another folder") from None
-        changed = [f"{name} is {old}, not {new}" for name, old, new in pairs if old != new]
-        changed += recipe.differences(recipe.load(self._folder / "recipe.toml"), self._settings)
-        if changed:
-            raise RunError(
-                f"{self._folder}: the run began otherwise: {'; '.join(changed)}; give the same, or another --out"
-            )
-
-    def _write_head(self, *, finished: bool) -> None:
-        content = {
-            "format": RUN_FORMAT,
-            "finished": finished,
+    def _head(self) -> dict[str, Any]:
+        """Returns what run.json says of the run."""
+        return {
             "store": str(self._store.path.resolve()),
             "store_fingerprint": self._store.fingerprint(),
             "classes": list(self._store.vocabulary.names),
@@ -521,7 +404,6 @@ class _Run:
                 "python": platform.python_version(),
             },
         }
-        files.atomic_write(self._folder / "run.json", json.dumps(content, indent=1) + "\n")
 
     def _start_entry(self) -> dict[str, str] | None:
         """Returns where the first weights come from, as run.json has it; None for drawn ones."""
@@ -554,49 +436,5 @@ class _Run:
         )
 
     def _last_lwlrap(self) -> list[float]:
-        found = [line.get("held_out_lwlrap") for line in read_metrics(self._folder)]
+        found = [line.get("held_out_lwlrap") for line in runfolder.read_metrics(self._folder)]
         return [value for value in found if value is not None][-1:]
-
-
-def _start_name(entry: dict[str, str] | None) -> str:
-    """Returns what tells the source of a run's first weights from others; its place may change, its content not."""
-    return f"weights with the digest {entry['digest']}" if entry else "none"
-
-
-def _fold_name(fold: int | None) -> str:
-    return "all" if fold is None else str(fold)
-
-
-def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Returns the lines of a run's metrics.jsonl; a torn last line is left out."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text("utf-8").splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-class _Metrics:
-    """metrics.jsonl and TensorBoard, kept in step with the checkpoints."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._path = folder, folder / "metrics.jsonl"
-
-    def rewind(self, step: int) -> None:
-        """Drops what was noted after `step` steps: it will be noted again. Then opens both for more."""
-        kept = [line for line in read_metrics(self._folder) if line["step"] <= step]
-        files.atomic_write(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = self._path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=step + 1)
-
-    def add(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        for name, value in line.items():
-            if isinstance(value, float):
-                self._board.add_scalar(name, value, line["step"])
-
-    def flush(self) -> None:
-        self._board.flush()
-
-    def close(self) -> None:
-        self._file.close()
-        self._board.close()
