@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness import checkpoint, folds, losses, recipe, runfolder, stages, start, training
+from earwitness import checkpoint, losses, recipe, runfolder, stages, start, training
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
 from earwitness.labels import Vocabulary
@@ -117,15 +117,6 @@ def test_the_teacher_learns_from_curated_clips_alone(store: Store, tmp_path: Pat
     run(store, tmp_path / "all-ones", *only_stage_2, resume=False)
     found = [checkpoint.load_file(tmp_path / name / "model/model.safetensors") for name in ("as-given", "all-ones")]
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-
-
-def test_folds_part_the_curated_set(store: Store) -> None:
-    held_out = [stages.split(store, fold).held_out for fold in range(folds.FOLDS)]
-    np.testing.assert_array_equal(np.sort(np.concatenate(held_out)), store.rows("curated"))
-    for fold, rows in enumerate(held_out):
-        learnt = stages.split(store, fold).curated
-        assert not set(rows) & set(learnt) and len(rows) + len(learnt) == len(store.rows("curated"))
-    assert len(stages.split(store, None).held_out) == 0
 
 
 def test_without_noisy_clips_it_says_so_and_does_what_can_be_done(store: Store, tmp_path: Path) -> None:

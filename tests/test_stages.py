@@ -1,0 +1,59 @@
+"""What a run will do: which clips it learns from, and how many steps its stages have."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earwitness import folds, recipe, stages
+from earwitness.corpus import Store
+from earwitness.errors import RunError
+
+
+@pytest.fixture
+def store(tiny_store: Path) -> Store:
+    """The tiny store, opened for one test alone."""
+    return Store(tiny_store)
+
+
+def clips(curated: int, noisy: int) -> stages.Split:
+    return stages.Split(np.arange(curated), np.arange(noisy), np.arange(0))
+
+
+def test_folds_part_the_curated_set(store: Store) -> None:
+    held_out = [stages.split(store, fold).held_out for fold in range(folds.FOLDS)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(held_out)), store.rows("curated"))
+    for fold, rows in enumerate(held_out):
+        learnt = stages.split(store, fold).curated
+        assert not set(rows) & set(learnt) and len(rows) + len(learnt) == len(store.rows("curated"))
+    assert len(stages.split(store, None).held_out) == 0
+
+
+def test_a_fold_that_does_not_exist_is_refused(store: Store) -> None:
+    with pytest.raises(RunError, match="fold 5: there is none; give a number from 0 to 4, or all"):
+        stages.split(store, 5)
+
+
+def test_the_reports_stages_have_the_reports_steps() -> None:
+    """Row 20: 19,815 noisy clips in batches of 64 are 310 steps an epoch; 100 and 300 epochs."""
+    planned, notes = stages.plan(recipe.Recipe(), clips(4_970, 19_815))
+    assert [(stage.number, stage.ramp_steps, stage.anneal_steps) for stage in planned] == [
+        (1, 3_100, 27_900), (2, 4_650, 88_350)
+    ]  # fmt: skip
+    assert [stage.steps for stage in planned] == [31_000, 93_000] and not notes
+
+
+def test_a_kind_of_clips_that_is_not_there_is_done_without() -> None:
+    (second,), notes = stages.plan(recipe.Recipe(), clips(640, 0))
+    assert (second.settings.curated, second.settings.noisy, second.settings.method) == (64, 0, "supervised")
+    assert second.steps == 300 * 10 and len(notes) == 2
+    first, second = stages.plan(recipe.Recipe(), clips(0, 640))[0]
+    assert (second.settings.curated, second.settings.noisy) == (0, 64) and first.settings == recipe.Recipe().stage1
+
+
+def test_a_stage_without_steps_is_left_out_and_none_at_all_refused() -> None:
+    (only,), notes = stages.plan(recipe.load("after-warm-up"), clips(10, 58))
+    assert only.number == 2 and not notes
+    nothing = [f"{stage}.{length}=0" for stage in ("stage1", "stage2") for length in ("ramp_steps", "anneal_steps")]
+    with pytest.raises(RunError, match="nothing to train: no stage has both steps and clips"):
+        stages.plan(recipe.load(None, nothing), clips(10, 10))
