@@ -110,7 +110,8 @@ class Step:
 
         return pseudolabels.algorithm_1(
             self.v, self.y_v, self.w, self.y_w, teacher=teacher, rng=np.random.default_rng(1),
-            settings=self.settings.augmentation, stage=self.settings.stage2, device=torch.device("cpu"),
+            settings=self.settings.augmentation, stage=self.settings.stage2,
+            std=np.ones(self.v.shape[2], np.float32), device=torch.device("cpu"),
         )  # fmt: skip
 
     def __call__(self) -> float:
@@ -120,8 +121,12 @@ class Step:
         teacher, student = self.network(rows.for_teacher.x, rows.for_student.x, apart=self.plain)
         options = self.settings.loss.model_dump()
         loss = losses.total(
-            losses.head_terms(teacher.logits, teacher.cosines, rows.for_teacher.y, **options),
-            losses.head_terms(student.logits, student.cosines, rows.for_student.y, **options),
+            losses.head_terms(
+                teacher.logits, teacher.cosines, rows.for_teacher.y, **options, curated_rows=rows.curated_rows
+            ),
+            losses.head_terms(
+                student.logits, student.cosines, rows.for_student.y, **options, curated_rows=rows.curated_rows
+            ),
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from earwitness import losses
+from earwitness.recipe import Loss
 
 
 def logit(p: float) -> float:
@@ -83,10 +84,51 @@ def test_arcface_gradient_is_finite_at_the_poles(cosine: float) -> None:
 
 def test_total_is_the_sum_of_both_heads() -> None:
     """Eq. 5: focal + weight * ArcFace of the teacher, and the same of the student."""
-    settings = {"focal_gamma": 2.0, "arcface_scale": 30.0, "arcface_margin": 0.5, "arcface_weight": 1 / 160}
+    settings = Loss().model_dump(exclude={"kind"}) | {"curated_rows": 3}
     logits, cosines, labels = torch.randn(3, 4), torch.rand(3, 4), torch.rand(3, 4)
     terms = losses.head_terms(logits, cosines, labels, kind="focal+arcface", **settings)
     by_hand = losses.focal(logits, labels, gamma=2.0) + losses.arcface(cosines, labels, scale=30.0, margin=0.5) / 160
     torch.testing.assert_close(losses.total(terms, terms), 2 * by_hand)
     assert set(losses.head_terms(logits, cosines, labels, kind="focal", **settings)) == {"focal"}
     assert set(losses.head_terms(logits, cosines, labels, kind="cross-entropy", **settings)) == {"cross-entropy"}
+
+
+def test_bootstrapped_labels_by_hand() -> None:
+    """0.7 of the label and 0.3 of the score, through which no gradient goes."""
+    logits = torch.tensor([[0.0, math.log(3.0)]], requires_grad=True)
+    found = losses.bootstrapped_labels(logits, torch.tensor([[1.0, 0.0]]), beta=0.7)
+    assert found.tolist() == [[pytest.approx(0.7 + 0.3 * 0.5), pytest.approx(0.3 * 0.75)]]
+    assert not found.requires_grad
+
+
+def test_generalised_cross_entropy_by_hand() -> None:
+    """p = 0.75 and 0.5, q = 0.5: (1 - sqrt 0.75) / 0.5 for the first, (1 - sqrt 0.5) / 0.5 for the second, absent."""
+    logits, labels = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([[1.0, 0.0]])
+    found = losses.generalised_cross_entropy(logits, labels, q=0.5)
+    assert found.item() == pytest.approx(2 * (1 - math.sqrt(0.75)) + 2 * (1 - math.sqrt(0.5)))
+
+
+def test_generalised_cross_entropy_lies_between_two_losses() -> None:
+    logits, labels = torch.randn(5, 4), (torch.rand(5, 4) < 0.5).float()
+    nearly = losses.generalised_cross_entropy(logits, labels, q=1e-4).mean()
+    torch.testing.assert_close(nearly, losses.cross_entropy(logits, labels), rtol=1e-2, atol=1e-3)
+    absolute = (torch.sigmoid(logits) - labels).abs().sum(dim=1)
+    torch.testing.assert_close(losses.generalised_cross_entropy(logits, labels, q=1.0), absolute)
+
+
+@pytest.mark.parametrize("noisy_rows", ["bootstrapped", "generalised"])
+def test_only_noisy_rows_are_forgiven(noisy_rows: str) -> None:
+    settings = Loss(kind="cross-entropy", noisy_rows=noisy_rows).model_dump()  # type: ignore[arg-type]
+    logits, cosines, labels = torch.randn(5, 4), torch.rand(5, 4), torch.rand(5, 4)
+
+    def loss(curated_rows: int) -> torch.Tensor:
+        return losses.head_terms(logits, cosines, labels, **settings, curated_rows=curated_rows)["cross-entropy"]
+
+    plain = losses.cross_entropy(logits, labels)
+    torch.testing.assert_close(loss(5), plain)
+    late = logits[2:], labels[2:]
+    forgiving = {
+        "bootstrapped": losses.cross_entropy(late[0], losses.bootstrapped_labels(*late, beta=0.7)),
+        "generalised": losses.generalised_cross_entropy(*late, q=0.7).mean(),
+    }[noisy_rows]
+    torch.testing.assert_close(loss(2), (2 * losses.cross_entropy(logits[:2], labels[:2]) + 3 * forgiving) / 5)

@@ -50,8 +50,32 @@ def arcface(cosines: torch.Tensor, labels: torch.Tensor, *, scale: float, margin
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Returns the binary cross-entropy -sum_c [y log p + (1-y) log(1-p)], p = sigmoid(logit); a scalar."""
+    return _cross_entropy_of_rows(logits, labels).mean()
+
+
+def _cross_entropy_of_rows(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     per_class = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
-    return per_class.sum(dim=1).mean()
+    return per_class.sum(dim=1)
+
+
+def bootstrapped_labels(logits: torch.Tensor, labels: torch.Tensor, *, beta: float) -> torch.Tensor:
+    """Returns beta y + (1 - beta) p, p = sigmoid(logit) without gradient: labels that the network may doubt.
+
+    Not in the report. Soft bootstrapping (Reed and others, arXiv 1412.6596, section 3.2). (n, classes).
+    """
+    return beta * labels.float() + (1.0 - beta) * torch.sigmoid(logits.detach().float())
+
+
+def generalised_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, *, q: float) -> torch.Tensor:
+    """Returns each row's sum_c [y (1 - p^q) + (1 - y) (1 - (1-p)^q)] / q, (n,): it forgives what is far off.
+
+    Not in the report. The loss L_q of Zhang and Sabuncu (arXiv 1805.07836, section 3.3), taken for every class by
+    itself: cross-entropy as q goes to 0, the mean absolute error at 1.
+    """
+    logits, labels = logits.float(), labels.float()
+    p_to_q = torch.exp(q * functional.logsigmoid(logits))
+    not_p_to_q = torch.exp(q * functional.logsigmoid(-logits))
+    return ((labels * (1.0 - p_to_q) + (1.0 - labels) * (1.0 - not_p_to_q)) / q).sum(dim=1)
 
 
 def head_terms(
@@ -64,13 +88,27 @@ def head_terms(
     arcface_scale: float,
     arcface_margin: float,
     arcface_weight: float,
+    curated_rows: int,
+    noisy_rows: str,
+    bootstrap_beta: float,
+    generalised_q: float,
 ) -> dict[str, torch.Tensor]:
     """Returns one head's terms of Eq. 5 by name, each a scalar that is already weighted.
 
-    Report: section 2.5. `kind` is "focal+arcface" (the report), "focal", or "cross-entropy" (in place of both).
+    Report: section 2.5. `kind` is "focal+arcface" (the report), "focal", or "cross-entropy" (in place of both). With
+    the last, rows after the first `curated_rows` are judged as `noisy_rows` says: "same", "bootstrapped" or
+    "generalised".
     """
     if kind == "cross-entropy":
-        return {"cross-entropy": cross_entropy(logits, labels)}
+        per_row = _cross_entropy_of_rows(logits, labels)
+        late, targets = logits[curated_rows:], labels[curated_rows:]
+        if noisy_rows == "bootstrapped":
+            forgiving = _cross_entropy_of_rows(late, bootstrapped_labels(late, targets, beta=bootstrap_beta))
+            per_row = torch.cat([per_row[:curated_rows], forgiving])
+        if noisy_rows == "generalised":
+            forgiving = generalised_cross_entropy(late, targets, q=generalised_q)
+            per_row = torch.cat([per_row[:curated_rows], forgiving])
+        return {"cross-entropy": per_row.mean()}
     found = {"focal": focal(logits, labels, gamma=focal_gamma)}
     if kind == "focal+arcface":
         unweighted = arcface(cosines, labels, scale=arcface_scale, margin=arcface_margin)

@@ -33,13 +33,15 @@ class Augmented(NamedTuple):
 class TrainingBatches(NamedTuple):
     """V' with y_V' for the teacher (None where both heads read U'), U' with y_U' for the student.
 
-    `pseudo_labels_per_patch` is the mean sum of a noisy row's pseudo-label; NaN where there are none. Without V' the
-    teacher reads the first `teacher_rows` rows of U', or all of them (None).
+    `pseudo_labels_per_patch` is the mean sum of a noisy row's pseudo-label; NaN where there are none. The first
+    `curated_rows` rows of U' are curated. Without V' the teacher reads the first `teacher_rows` rows of U', or all of
+    them (None).
     """
 
     for_teacher: Rows | None
     for_student: Rows
     pseudo_labels_per_patch: float
+    curated_rows: int
     teacher_rows: int | None = None
 
 
@@ -141,8 +143,8 @@ def algorithm_1(
     u_mixed = mixed(Rows(u_hat, y_u_hat), rng=rng, alpha=settings.mixup_alpha)  # line 7
     per_patch = float(y_w_hat.sum(dim=1).mean())
     if stage.shared:
-        return TrainingBatches(None, curated_first(v_mixed, u_mixed), per_patch, teacher_rows=len(v))
-    return TrainingBatches(v_mixed, u_mixed, per_patch)
+        return TrainingBatches(None, curated_first(v_mixed, u_mixed), per_patch, len(v), teacher_rows=len(v))
+    return TrainingBatches(v_mixed, u_mixed, per_patch, len(v))
 
 
 def curated_first(v_mixed: Rows, u_mixed: Rows) -> Rows:
@@ -171,4 +173,4 @@ def supervised(
     """
     rows, labels = np.concatenate([v, w]), np.concatenate([y_v, y_w])
     u_hat = augmented(rows, labels, rng=rng, settings=settings, std=std, device=device)
-    return TrainingBatches(None, mixed(u_hat.rows, rng=rng, alpha=settings.mixup_alpha), float("nan"))
+    return TrainingBatches(None, mixed(u_hat.rows, rng=rng, alpha=settings.mixup_alpha), float("nan"), len(v))

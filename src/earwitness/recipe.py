@@ -109,6 +109,17 @@ class Loss(Section):
     arcface_scale: float = setting(30.0, "scale of ArcFace's cosines", symbol="s", gt=0)
     arcface_margin: float = setting(0.5, "angular margin of ArcFace", symbol="m", unit="radians", ge=0, lt=1.5)
     arcface_weight: float = setting(1 / 160, "weight of ArcFace's sum over classes; 1: as Eq. 5 is printed", ge=0)
+    noisy_rows: Literal["same", "bootstrapped", "generalised"] = setting(
+        "same", "kind = cross-entropy: noisy rows are judged the same, by labels mixed with scores, or by L_q"
+    )
+    bootstrap_beta: float = setting(0.7, "share of the label beside the score, in bootstrapped labels", ge=0, le=1)
+    generalised_q: float = setting(0.7, "q of L_q: near 0 is cross-entropy, 1 the mean absolute error", gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _forgives_only_cross_entropy(self) -> Self:
+        if self.noisy_rows != "same" and self.kind != "cross-entropy":
+            raise ValueError("noisy_rows other than same needs kind = cross-entropy")
+        return self
 
 
 class Stage(Section):

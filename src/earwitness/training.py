@@ -267,8 +267,10 @@ class _Run:
         teacher, student = self._network(x, rows.for_student.x, apart=stage.apart, teacher_rows=rows.teacher_rows)
         settings = self._settings.loss.model_dump()
         return (
-            losses.head_terms(teacher.logits, teacher.cosines, y, **settings),
-            losses.head_terms(student.logits, student.cosines, rows.for_student.y, **settings),
+            losses.head_terms(teacher.logits, teacher.cosines, y, **settings, curated_rows=rows.curated_rows),
+            losses.head_terms(
+                student.logits, student.cosines, rows.for_student.y, **settings, curated_rows=rows.curated_rows
+            ),
         )
 
     def _after(
