@@ -51,7 +51,7 @@ def against_real_time(given, folder: Path) -> None:
 
     from earwitness import corpus, recipe
 
-    features, seconds = recipe.Features(), 20.0 if given.quick else 120.0
+    features, seconds = recipe.Features(), 20.0 if given.quick else 60.0
     rows = []
     for suffix in (".wav", ".mp3", ".ogg", ".flac"):
         for channels in (1, 2):
@@ -77,9 +77,9 @@ def two_cores(given, folder: Path, features) -> float:
 
     paths = [
         str(sounds.write(folder / f"clip{number}.mp3", seconds=10, seed=number))
-        for number in range(8 if given.quick else 40)
+        for number in range(8 if given.quick else 20)
     ]
-    paths *= 2 if given.quick else 10
+    paths *= 2 if given.quick else 8
 
     def decode(workers: int) -> None:
         for _ in corpus._in_pool(paths, features, workers):
@@ -89,7 +89,7 @@ def two_cores(given, folder: Path, features) -> float:
         list(corpus._in_pool(paths[:2], features, workers))
 
     starting = harness.timed({"1": lambda: start(1), "2": lambda: start(2)}, repeats=2)
-    times = harness.timed({"1": lambda: decode(1), "2": lambda: decode(2)}, repeats=1 if given.quick else 3)
+    times = harness.timed({"1": lambda: decode(1), "2": lambda: decode(2)}, repeats=1 if given.quick else 2)
     return (times["1"].median - starting["1"].median) / (times["2"].median - starting["2"].median)
 
 

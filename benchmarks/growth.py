@@ -23,19 +23,19 @@ PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "growth.pn
 
 
 def main() -> None:
-    given = harness.arguments(__doc__)
+    given = harness.arguments(__doc__, part={"type": float, "default": 1.0, "help": "leave out the largest sizes"})
     curves = {}
     with tempfile.TemporaryDirectory() as name:
-        folder, few = Path(name), 3 if given.quick else 99
+        folder = Path(name)
         from plain import settings_of, write_model
 
         settings = settings_of(0.0625, "network.input_pooling=2", "augmentation.reversal=false")
         model = write_model(folder / "model", settings)
-        curves["tag: seconds of sound"] = tag_by_length(given, folder, model, LENGTHS_SECONDS[:few])
-        curves["tag: files"] = tag_by_count(given, folder, model, FILES[:few])
-        curves["prepare: clips"] = prepare_by_count(folder, CLIPS[:few])
-    curves["training step: width"] = step_by({"widths": WIDTHS[:few], "rows": (16,)})
-    curves["training step: rows"] = step_by({"widths": (0.125,), "rows": ROWS[:few]})
+        curves["tag: seconds of sound"] = tag_by_length(given, folder, model, some(LENGTHS_SECONDS, given))
+        curves["tag: files"] = tag_by_count(given, folder, model, some(FILES, given))
+        curves["prepare: clips"] = prepare_by_count(folder, some(CLIPS, given))
+    curves["training step: width"] = step_by({"widths": some(WIDTHS, given), "rows": (16,)})
+    curves["training step: rows"] = step_by({"widths": (0.125,), "rows": some(ROWS, given)})
     rows = []
     for name, curve in curves.items():
         sizes, seconds, memory = zip(*curve, strict=True)
@@ -50,6 +50,11 @@ def main() -> None:
         note="Seconds without those of the same call on next to nothing. Width 0.0625, input pooling 2; steps without "
              "input pooling.",
     )  # fmt: skip
+
+
+def some(sizes: tuple, given) -> tuple:
+    """Returns the smaller ones of the sizes, at least two."""
+    return sizes[: 3 if given.quick else max(2, round(given.part * len(sizes)))]
 
 
 def tag_by_length(given, folder: Path, model: Path, lengths) -> list:

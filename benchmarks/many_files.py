@@ -18,7 +18,7 @@ def main() -> None:
     from earwitness import Tagger, longsound
 
     torch.set_num_threads(1)
-    rows, count = [], 40 if given.quick else 1000
+    rows, count = [], 40 if given.quick else 300
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = [sounds.write(folder / f"{n}.mp3", seconds=1 + n % 8, seed=n) for n in range(min(count, 100))]
@@ -32,7 +32,7 @@ def main() -> None:
             tagger = Tagger.load(write_model(folder / kind, settings), precision="auto", windows="dense")
             features = settings.features
             seconds: dict[str, list[float]] = {"reading": [], "network": [], "together": []}
-            for _ in range(1 if given.quick else 3):
+            for _ in range(1 if given.quick else 2):
                 began = time.perf_counter()
                 log_mels = [longsound.read(path, features) for path in paths]
                 seconds["reading"].append(time.perf_counter() - began)

@@ -38,7 +38,7 @@ def main() -> None:
         harness.require(
             abs(losses["float32"] - losses["bfloat16"]) < 0.02 * losses["float32"], f"losses differ: {losses}"
         )
-        times = harness.timed(steps, repeats=1 if given.quick else 3)
+        times = harness.timed(steps, repeats=1 if given.quick else 2)
         work = 2 * PATCH * (noisy + 3 * (2 * curated + noisy)) * of_full_width(width) / pooling**2
         for name, each in times.items():
             beside = steps["bfloat16"].seconds_beside()

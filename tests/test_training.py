@@ -290,3 +290,22 @@ def test_resuming_needs_the_same_start(store: Store, tmp_path: Path) -> None:
     run(store, again, *changes, resume=True, start_from=tmp_path / "elsewhere")
     found = weights(again)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_compiled_network_trains_and_ships(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By torch's compiler without its code generator, which would take a minute."""
+    compiled: list[object] = []
+
+    def quickly(network: torch.nn.Module) -> None:
+        compiled.append(network)
+        compile_(network, backend="eager")
+
+    compile_ = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", quickly)
+    run(store, tmp_path / "run", compiled=True)
+    run(store, tmp_path / "plain")
+    assert len(compiled) == 1
+    found, expected = weights(tmp_path / "run"), weights(tmp_path / "plain")
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0.05, atol=0.05)

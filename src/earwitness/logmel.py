@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Frames transformed at a time: the block's float64 spectrum (half a megabyte) stays in the cache, and
+# Frames transformed at a time: the block's float64 spectrum (a megabyte) stays in the cache, and
 # memory stays flat however long the waveform is.
-_FRAMES_PER_BLOCK = 64
+_FRAMES_PER_BLOCK = 128
 
 # Frames of a waveform in blocks that are worked out at once.
 _FRAMES_PER_YIELD = 1024

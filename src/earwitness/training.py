@@ -78,20 +78,24 @@ def train(
     resume: bool = False,
     cpu: bool = False,
     start_from: Path | None = None,
+    compiled: bool = False,
 ) -> Path:
     """Trains a network on a store and returns the folder of the model it wrote.
 
     `fold` (0 to 4) of the curated set is held out and tagged along the way, None learns from all of it. With `resume`
     a run that was stopped goes on from its last checkpoint. `start_from` is the folder of another run, or of a model,
-    whose weights are the first ones of this run. RunError where the folder holds another run, or the weights are of
-    another kind; StoreError where the store's features are not the recipe's; Diverged where the loss stops being a
-    number.
+    whose weights are the first ones of this run. With `compiled` torch compiles the backbone, which takes a minute or
+    more at the start and changes the last bits of all that follows. RunError where the folder holds another run, or
+    the weights are of another kind; StoreError where the store's features are not the recipe's; Diverged where the
+    loss stops being a number.
     """
     corpus.refuse_other_features(store.path, store.features, settings.features)
     begin = start.find(start_from) if start_from else None
     if begin:
         start.refuse_another_kind(begin, settings, store.vocabulary)
-    return _Run(store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin).carry_out()
+    return _Run(
+        store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin, compiled=compiled
+    ).carry_out()
 
 
 class _Run:
@@ -108,6 +112,7 @@ class _Run:
         resume: bool,
         cpu: bool,
         begin: start.Start | None,
+        compiled: bool,
     ) -> None:
         self._accelerator = Accelerator(
             cpu=cpu,
@@ -130,6 +135,8 @@ class _Run:
         self._plain_network = checkpoint.new_network(
             settings, classes=len(store.vocabulary), mixed_precision=bfloat16
         ).on(self._device)
+        if compiled:
+            self._plain_network.backbone.compile()
         self._network = self._accelerator.prepare(self._plain_network)
         self._metrics = runfolder.Metrics(folder) if self._accelerator.is_main_process else None
 

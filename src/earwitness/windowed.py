@@ -30,7 +30,8 @@ from .recipe import Windows
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
 
-# So many frames of a shared pass, windows' columns, or patches are under way at once: memory stays flat.
+# So many frames of a shared pass (half as many where windows have ends of their own), windows' columns, or patches are
+# under way at once: memory stays flat.
 _FRAMES_AT_ONCE = 2048
 _WINDOWS_AT_ONCE = 256
 _PATCHES_AT_ONCE = 32
@@ -382,7 +383,7 @@ class WindowScorer:
             alike = np.unique(starts[starts % unit == rest])
             first = 0
             for at, (before, after) in enumerate(pairwise(alike), start=1):
-                if after - before > farthest or after - alike[first] > _FRAMES_AT_ONCE:
+                if after - before > farthest or after - alike[first] > _FRAMES_AT_ONCE // 2:
                     yield alike[first:at]
                     first = at
             if len(alike):

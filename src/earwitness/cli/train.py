@@ -38,6 +38,9 @@ def train(
     ] = False,
     threads: ThreadsOption = None,
     cpu: CpuOption = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="have torch compile the network: slow to start, then faster on a GPU")
+    ] = False,
 ) -> None:
     """Train a tagger: stage 1 on the noisy clips, stage 2 on both. Stopped anywhere, --resume goes on."""
     from .. import recipe as recipes
@@ -61,6 +64,7 @@ def train(
         model = training.train(
             opened, out, chosen,
             observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu, start_from=start_from,
+            compiled=compiled,
         )  # fmt: skip
     say(f"{model}: written after {duration(time.perf_counter() - started)}")
 
