@@ -19,6 +19,8 @@ LENGTHS_SECONDS = (3, 10, 30, 100, 300, 1000, 3600, 10_800, 36_000)
 FILES = (1, 10, 100, 1000, 10_000)
 CLIPS = (10, 100, 1000)
 WIDTHS, ROWS = (0.0625, 0.125, 0.25, 0.5), (8, 16, 32, 64)
+# Below this the time of a call is lost in that of its start-up, which varies by as much.
+LEAST_SECONDS = 0.05
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "growth.png"
 
 
@@ -39,7 +41,7 @@ def main() -> None:
     rows = []
     for name, curve in curves.items():
         sizes, seconds, memory = zip(*curve, strict=True)
-        per = exponent(sizes, seconds)
+        per = shown(exponent(sizes, seconds))
         growth = f"{memory[0]} to {memory[-1]}" if memory[0] else "-"
         rows.append([name, f"{sizes[0]:g} to {sizes[-1]:g}", seconds[0], seconds[-1], per, growth])
     if not given.quick:
@@ -127,8 +129,16 @@ def call(*arguments: object) -> tuple[float, int]:
     return time.perf_counter() - began, usage.ru_maxrss // (1024 if sys.platform == "linux" else 1024**2)
 
 
-def exponent(sizes, seconds) -> float:
-    return float(np.polyfit([math.log(size) for size in sizes], [math.log(each) for each in seconds], 1)[0])
+def exponent(sizes, seconds) -> float | None:
+    """Returns the slope over the sizes whose time stands out from that of start-up; None for fewer than three."""
+    points = [
+        (math.log(size), math.log(each)) for size, each in zip(sizes, seconds, strict=True) if each > LEAST_SECONDS
+    ]
+    return float(np.polyfit(*zip(*points, strict=True), 1)[0]) if len(points) >= 3 else None
+
+
+def shown(slope: float | None) -> str:
+    return "not measured" if slope is None else f"{slope:.2f}"
 
 
 def draw(curves: dict) -> None:
@@ -141,7 +151,7 @@ def draw(curves: dict) -> None:
     for axis, (name, curve) in zip(axes, curves.items(), strict=True):
         sizes, seconds, _ = zip(*curve, strict=True)
         axis.loglog(sizes, seconds, "o-", color="#205080")
-        axis.set_title(f"{name}\nexponent {exponent(sizes, seconds):.2f}", fontsize=10)
+        axis.set_title(f"{name}\nexponent {shown(exponent(sizes, seconds))}", fontsize=10)
         axis.set_ylabel("seconds")
         axis.grid(alpha=0.3)
     PICTURE.parent.mkdir(exist_ok=True)
