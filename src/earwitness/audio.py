@@ -86,11 +86,17 @@ def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:
 
     Report: section 2.1. Departs from print: docs/paper.md, row 19.
     """
+    first, end = sound_span(waveform, below_peak_db=below_peak_db)
+    return waveform[first:end]
+
+
+def sound_span(waveform: Samples, *, below_peak_db: float = 55.0) -> tuple[int, int]:
+    """Return the first sample that `trim` keeps of a (samples,) waveform, and the one after the last."""
     if not below_peak_db > 0:
         raise ValueError(f"below_peak_db is a number of dB above 0, not {below_peak_db}")
     power = _frame_power(waveform)
     sound = np.flatnonzero(power > power.max() * 10 ** (-below_peak_db / 10))
-    return waveform[sound[0] * _TRIM_HOP_SAMPLES : (sound[-1] + 1) * _TRIM_HOP_SAMPLES]
+    return int(sound[0]) * _TRIM_HOP_SAMPLES, min((int(sound[-1]) + 1) * _TRIM_HOP_SAMPLES, len(waveform))
 
 
 def is_silent(waveform: Samples) -> bool:

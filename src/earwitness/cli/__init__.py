@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import demo, ensemble, estimate, evaluate, prepare, tag, train
+from . import clean, demo, ensemble, estimate, evaluate, prepare, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -103,6 +103,7 @@ for _verb in (
     train.train,
     evaluate.evaluate,
     tag.tag,
+    clean.clean,
     ensemble.ensemble,
     estimate.estimate,
     demo.sounds,
