@@ -71,7 +71,7 @@ def calibration_error(probability: Array, truth: NDArray[np.floating], *, bins: 
 
 
 def spread_between_classes(probability: Array, truth: NDArray[np.floating]) -> float:
-    """Returns the standard deviation, in log-odds, of what a calibration common to all classes gets wrong in single ones.
+    """Returns the standard deviation, in log-odds, of what a calibration common to all classes gets wrong in a class.
 
     probability, truth (clips, classes). With O, E and V a class's number of present tags, its expectation and the
     variance of independent tags, the variance of the shift is the mean of (O - E)^2 - V in units of V^2: by moments.

@@ -43,7 +43,7 @@ class Limits:
 
 class Verdict(NamedTuple):
     """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
-    1), what to do about it, P(truly present), the same unseen the given label, and the evidence in the file's seconds."""
+    1), what to do about it, P(truly present), the same without the given label, where the evidence is in the file."""
 
     row: int
     place: int
@@ -231,7 +231,7 @@ def summary(
 ) -> dict[str, Any]:
     """Returns what summary.json holds."""
     names = store.vocabulary.names
-    counts = {role: {kind: 0 for kind in ("keep", "drop", "add", "unsure")} for role in ("curated", "noisy")}
+    counts = {role: dict.fromkeys(("keep", "drop", "add", "unsure"), 0) for role in ("curated", "noisy")}
     for one in found:
         counts[store.clips[one.row].role][one.verdict] += 1
     classes = class_summaries(judged, names)

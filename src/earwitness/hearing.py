@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from . import checkpoint, corpus, journal, logmel, patches, recipe, start
 from .errors import RecipeError, RunError
@@ -72,7 +73,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     network = checkpoint.new_network(settings, classes=len(store.vocabulary))
     try:
         checkpoint.restore(newest[0], network, None)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         cause = " ".join(str(error).split())
         raise RunError(f"{newest[0]}: cannot be read ({cause}); delete it, then `earwitness train --resume`") from None
     with newest[0].open("rb") as stream:
@@ -126,7 +127,7 @@ def _head(folder: Path) -> dict[str, Any]:
 
 
 def _hear_clip(run: Run, store: corpus.Store, row: int) -> Floats:
-    """Returns teacher's scores, student's scores, first frames, end frames (classes each), features: one after another."""
+    """Returns teacher's and student's scores, first and end frames (classes each), then features, as one row."""
     size, classes = run.settings.patches.frames, len(store.vocabulary)
     normal = logmel.normalise(store.log_mel(row), store.moments.mean, store.moments.std)
     starts = patches.window_starts(len(normal), frames=size, hop=size // 2)
@@ -187,14 +188,15 @@ def _evidence(
 
 def _column_frames(run: Run) -> int:
     """Returns how many frames a column of the backbone's maps stands for."""
-    return FRAME_STRIDE * run.settings.network.input_pooling
+    frames: int = FRAME_STRIDE * run.settings.network.input_pooling
+    return frames
 
 
 def _stretch_columns(run: Run) -> int:
     features = run.settings.features
     frames = _STRETCH_SECONDS * features.sample_rate_hz / features.hop_length
-    columns = run.settings.patches.frames // _column_frames(run)
-    return max(1, min(columns, round(frames / _column_frames(run))))
+    columns: int = run.settings.patches.frames // _column_frames(run)
+    return int(max(1, min(columns, round(frames / _column_frames(run)))))
 
 
 def _numpy(tensor: torch.Tensor) -> Floats:

@@ -96,18 +96,17 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
     weights = _weights(runs, store.folds[rows], noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
     out_of_fold = noisy | np.isin(store.folds[rows], [run.fold for run in runs if run.fold is not None])
-    judges = weights.argmax(axis=0)
-    places = [np.stack([getattr(heard, name) for heard in heard_by])[judges, np.arange(len(rows))].astype(np.float64)
-              for name in ("first_frame", "end_frame")]  # fmt: skip
+    judge_of = weights.argmax(axis=0), np.arange(len(rows))
+    first = np.stack([heard.first_frame for heard in heard_by])[judge_of].astype(np.float64)
+    end = np.stack([heard.end_frame for heard in heard_by])[judge_of].astype(np.float64)
     learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
-    shift = calibration.spread_between_classes(heard[held_out], given[held_out]) if held_out.any() else 0.0
     apartness = _apart(spectra, noisy)
     combined = combine(heard, given, _context(apartness, spectra, noisy), noisy, held_out)
     return Judged(
-        rows, noisy, given, heard, combined.probability, *places, out_of_fold, combined.model, combined.confusions,
-        learnt, max(shift, _LEAST_SHIFT), apartness,
+        rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
+        learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out), apartness,
     )  # fmt: skip
 
 
@@ -128,7 +127,8 @@ def combine(
 ) -> Combined:
     """Returns what to believe after hearing the clips and reading their labels, noisy and curated ones apart.
 
-    context (clips, contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of present tags tells the prior odds behind `heard`.
+    context (clips, contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of
+    present tags tells the prior odds behind `heard`.
     """
     classes = given.shape[1]
     known = given[held_out] if held_out.any() else given[~noisy] if (~noisy).any() else given
@@ -138,7 +138,8 @@ def combine(
     model = None
     if noisy.any():
         ours = clips.part(noisy)
-        kept = float(estimate_noise_rates(heard[noisy], given[noisy]).kept.mean())
+        kept_by_class = estimate_noise_rates(heard[noisy], given[noisy]).kept
+        kept = float(np.average(kept_by_class, weights=heard[noisy].sum(axis=0)))
         sharpness, model = _sharpened(ours, kept)
         ours = ours._replace(heard_odds=sharpness * ours.heard_odds)
         probability[noisy] = labelsets.believe(ours, model).present
@@ -163,14 +164,16 @@ def _sharpened(clips: Clips, kept: float) -> tuple[float, LabelModel]:
     """
     begun = labelsets.begin(clips.given.shape[1], contexts=clips.context.shape[1])
 
-    def fitted(sharpness: float) -> LabelModel:
+    def fitted(sharpness: float) -> tuple[LabelModel, float]:
         sharper = clips._replace(heard_odds=sharpness * clips.heard_odds)
-        return labelsets.fit(sharper, begun, shrinkage=Shrinkage(), steps=_STEPS)
+        model = labelsets.fit(sharper, begun, shrinkage=Shrinkage(), steps=_STEPS)
+        present = labelsets.believe(sharper, model).present
+        return model, float((present * clips.given).sum() / present.sum())
 
-    found = np.array([fitted(sharpness).kept.mean() for sharpness in _SHARPNESS])
+    found = np.array([fitted(sharpness)[1] for sharpness in _SHARPNESS])
     order = np.argsort(found)
     chosen = float(np.interp(kept, found[order], np.array(_SHARPNESS)[order]))
-    return chosen, fitted(chosen)
+    return chosen, fitted(chosen)[0]
 
 
 def _context(apartness: Array, spectra: Array, noisy: NDArray[np.bool_]) -> Array:
@@ -228,6 +231,27 @@ def _spectrum(store: Store, row: int) -> Array:
     """Returns mean and deviation of every band of a clip, (2 bands,) dB: what a recording sounds like as a whole."""
     log_mel = np.asarray(store.log_mel(row), np.float64)
     return np.concatenate([log_mel.mean(axis=0), log_mel.std(axis=0)])
+
+
+def _shift_deviation(
+    heard: Array, given: NDArray[np.float32], probability: Array, noisy: NDArray[np.bool_], held_out: NDArray[np.bool_]
+) -> float:
+    """Returns by how much, in log-odds, what is believed of single classes may be off.
+
+    The largest of three: what curated clips show, how far the model of sets and the slope of given on heard disagree
+    about how many of a class's given labels are right, and what is assumed at least.
+    """
+    found = [_LEAST_SHIFT]
+    if held_out.any():
+        found.append(calibration.spread_between_classes(heard[held_out], given[held_out]))
+    labels = given[noisy].sum(axis=0)
+    if (labels > 0).sum() > 1:
+        seen = labels > 0
+        kept = estimate_noise_rates(heard[noisy], given[noisy]).kept
+        by_slope = np.clip((kept * heard[noisy].sum(axis=0))[seen] / labels[seen], 0.02, 0.98)
+        by_model = (probability * given)[noisy].sum(axis=0)[seen] / labels[seen]
+        found.append(float((calibration.log_odds(by_slope) - calibration.log_odds(by_model)).std()))
+    return max(found)
 
 
 def _apart(spectra: Array, noisy: NDArray[np.bool_]) -> Array:

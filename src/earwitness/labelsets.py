@@ -1,15 +1,15 @@
-"""Which set of labels a clip truly has, from what is heard and what is given: all small sets weighed against each other.
+"""Which set of labels a clip truly has, from what is heard and what is given: all small sets are weighed.
 
 A clip truly holds no class of the vocabulary, one, or two. Every such set S explains what is heard and what is given:
 
     P(S | heard, given)  ~  P(S) * product over c in S of odds_c(heard) / prior odds * P(given | S)
 
-P(S) = rho_|S| * product of the classes' shares, which, like the chance of the empty set, depend on the context: where a
-recording comes from says much about what can be in it. P(given | S): a class in S is given with probability kept_c, one that
-is not with false_c, or with lost_c where S is empty: clips that hold nothing of the vocabulary carry a label all the
-same, and often always the same one. A clip without any given label never occurs, which P(given | S) is divided by.
-All these rates are found without the truth, by expectation maximisation over the clips themselves; what is heard is
-calibrated beforehand and stays as it is, so that the labels cannot talk the ear into anything.
+P(S) = rho_|S| * product of the classes' shares, which, like the chance of the empty set, depend on the context: where
+a recording comes from says much about what can be in it. P(given | S): a class in S is given with probability kept_c,
+one that is not with false_c, or with lost_c where S is empty: clips that hold nothing of the vocabulary carry a label
+all the same, and often always the same one. A clip without any given label never occurs, and P(given | S) is divided
+by the chance that there is one. All these rates are found without the truth, by expectation maximisation over the
+clips themselves; what is heard is calibrated beforehand and stays as it is.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,9 @@ _BLOCK_ENTRIES = 4_000_000
 
 @dataclass(frozen=True)
 class LabelModel:
-    """How labels come about: `size` (3,) weights of sets of 0, 1, 2 classes, `share` (classes,) of each class among true
-    ones, `kept`, `false`, `lost` (classes,) the rates of the module's docstring; `slopes` (1 + classes, contexts) by
-    how much a unit of each context moves the log-odds of the empty set, and of each class."""
+    """How labels come about: `size` (3,) weights of sets of 0, 1, 2 classes, `share` (classes,) of each class among
+    true ones, `kept`, `false`, `lost` (classes,) the rates of the module's docstring; `slopes` (1 + classes, contexts)
+    by how much a unit of each context moves the log-odds of the empty set, and of each class."""
 
     size: Array
     share: Array
@@ -42,8 +42,8 @@ class LabelModel:
 
 
 class Clips(NamedTuple):
-    """What is known of clips: heard_odds (clips, classes), the log of each class's odds in what is heard, divided by its
-    prior odds; given (clips, classes) labels; context (clips, contexts), numbers of mean 0 and deviation 1 or so."""
+    """What is known of clips: heard_odds (clips, classes), the log of each class's odds in what is heard, divided by
+    its prior odds; given (clips, classes) labels; context (clips, contexts), of mean 0 and deviation 1 or so."""
 
     heard_odds: Array
     given: Array
@@ -70,16 +70,19 @@ class Shrinkage(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Sums over clips that the rates follow from: sizes (3,), and by class: present, present and given, empty and given,
-    absent though not empty, such and given; what the model expects of sizes and classes without looking at what is
-    given; slope and bend of the likelihood in the model's slopes."""
+    """Sums over clips that the rates follow from: sizes (3,), and by class: present, present and given, empty and
+    given, absent and given though not empty; what the model expects of sizes and classes without looking at what is
+    given; slope and bend of the likelihood in the model's slopes. The three `all_` count, beside the clips there are,
+    those that are not there because no label was given to them: 1 / P(any given | S) - 1 for each that is there."""
 
     size: Array
     present: Array
     present_given: Array
     empty_given: Array
-    absent: Array
     absent_given: Array
+    all_empty: Array
+    all_present: Array
+    all_absent: Array
     expected_size: Array
     expected_present: Array
     slope: Array
@@ -145,24 +148,26 @@ def _improved(model: LabelModel, tally: Tally, shrinkage: Shrinkage) -> LabelMod
     return LabelModel(
         size=size / size.sum(),
         share=share / share.sum(),
-        kept=_rate(tally.present_given, tally.present, rates, 0.995),
-        false=_rate(tally.absent_given, tally.absent, rates, 0.5),
-        lost=_rate(tally.empty_given, np.full_like(tally.present, tally.size[0]), rates, 0.9),
+        kept=_rate(tally.present_given, tally.all_present, rates, 0.995),
+        false=_rate(tally.absent_given, tally.all_absent, rates, 0.5),
+        lost=_rate(tally.empty_given, tally.all_empty, rates, 0.9),
         slopes=slopes,
     )
 
 
 def _rate(hits: Array, clips: Array, shrinkage_clips: float, most: float) -> Array:
     common = hits.sum() / max(clips.sum(), 1e-9)
-    return np.clip((hits + shrinkage_clips * common) / (clips + shrinkage_clips), _LEAST_RATE, most)
+    return np.asarray(np.clip((hits + shrinkage_clips * common) / (clips + shrinkage_clips), _LEAST_RATE, most))
 
 
 def _tally(clips: Clips, model: LabelModel) -> Tally:
     sets = _sets(len(model.share))
     events = np.hstack([np.eye(3)[sets.sum(axis=1).astype(int)], sets]).astype(np.float32)
+    any_given = -np.expm1(np.log1p(-_rates_of(model, sets)).sum(axis=1))
     sums: list[Array] | None = None
     for block in _blocks(clips, sets):
         posterior, heard_alone = _posterior(block, model, sets)
+        whole = np.asarray((posterior * _single(1.0 / any_given)) @ events, np.float64)
         # Columns: sets of 0, 1, 2 classes, then the classes; the empty set and the classes have slopes.
         happened, expected = (np.asarray(one @ events, np.float64) for one in (posterior, heard_alone))
         sloped = [0, *range(3, events.shape[1])]
@@ -171,7 +176,8 @@ def _tally(clips: Clips, model: LabelModel) -> Tally:
         variance, context = (expected * (1.0 - expected))[:, sloped], block.context
         found = [
             happened[:, :3].sum(0), present.sum(0), (present * block.given).sum(0),
-            (empty * block.given).sum(0), absent.sum(0), (absent * block.given).sum(0),
+            (empty * block.given).sum(0), (absent * block.given).sum(0), np.full(len(model.share), whole[:, 0].sum()),
+            whole[:, 3:].sum(0), (whole[:, :3].sum(axis=1, keepdims=True) - whole[:, :1] - whole[:, 3:]).sum(0),
             expected[:, :3].sum(0), expected[:, 3:].sum(0), (happened - expected)[:, sloped].T @ context,
             np.einsum("ne,na,nb->eab", variance, context, context, optimize=True),
         ]  # fmt: skip
@@ -188,12 +194,17 @@ def _posterior(clips: Clips, model: LabelModel, sets: Array) -> tuple[Singles, S
     odds = clips.heard_odds + moved[:, 1:] + np.log(model.share * len(model.share))
     heard = _single(odds) @ _single(sets).T + _single(prior)
     heard[:, 0] += _single(moved[:, 0])
-    base = np.where((sizes == 0)[:, None], model.lost, model.false)
-    rate = np.clip(np.where(sets > 0, model.kept, base), _LEAST_RATE, 1.0 - _LEAST_RATE)
+    rate = _rates_of(model, sets)
     none_given = np.log1p(-rate).sum(axis=1)
     said = _single(clips.given) @ _single(np.log(rate) - np.log1p(-rate)).T
     said += _single(none_given - np.log1p(-np.exp(none_given)))
     return _normal(heard + said), _normal(heard)
+
+
+def _rates_of(model: LabelModel, sets: Array) -> Array:
+    """Returns P(given | S) of every class, (sets, classes)."""
+    base = np.where((sets.sum(axis=1) == 0)[:, None], model.lost, model.false)
+    return np.clip(np.where(sets > 0, model.kept, base), _LEAST_RATE, 1.0 - _LEAST_RATE)
 
 
 def _single(values: Array) -> Singles:

@@ -43,7 +43,7 @@ def _regression(features: Array, given: Array) -> Array:
     bend = features.T @ features
     bend[np.diag_indices(len(bend) - 1)] += _RIDGE
     bend[-1, -1] += 1e-9
-    return np.linalg.solve(bend, features.T @ given)
+    return np.asarray(np.linalg.solve(bend, features.T @ given), np.float64)
 
 
 def _against(share: Array, common: Array) -> Array:

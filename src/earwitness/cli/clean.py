@@ -35,7 +35,7 @@ def clean(
 
     opened = corpus.Store(store)
     use_threads(threads)
-    from .. import cleaning, clean
+    from .. import clean, cleaning
 
     with Watching() as watcher:
         summary = clean.clean(
