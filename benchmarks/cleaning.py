@@ -322,9 +322,8 @@ def render(options: argparse.Namespace) -> None:
         interval = line.get("interval")
         lead = f"{line['lead']:+.3f} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else ""
         name = line["measure"] + (f": {line['rival']}" if "rival" in line else "")
-        text.append(
-            f"| {line.get('store', 'planted')} | {', '.join(line.get('runs', ['fold 0']))} | {name} | {value} | {lead} |"
-        )
+        runs = ", ".join(line.get("runs", ["fold 0"]))
+        text.append(f"| {line.get('store', 'planted')} | {runs} | {name} | {value} | {lead} |")
     options.out.write_text("\n".join(text) + "\n", "utf-8")
 
 
