@@ -90,8 +90,14 @@ def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:
 
     Report: section 2.1. Departs from print: docs/paper.md, row 19.
     """
-    begin, end = _sound_span(_frame_power(_hop_energy(waveform)), below_peak_db)
+    begin, end = sound_span(waveform, below_peak_db=below_peak_db)
     return waveform[begin:end]
+
+
+def sound_span(waveform: Samples, *, below_peak_db: float = 55.0) -> tuple[int, int]:
+    """Return the first sample that `trim` keeps of a (samples,) waveform, and the one after the last."""
+    begin, end = _sound_span(_frame_power(_hop_energy(waveform)), below_peak_db)
+    return begin, min(end, len(waveform))
 
 
 def is_silent(waveform: Samples) -> bool:

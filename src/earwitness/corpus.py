@@ -76,7 +76,7 @@ class Store:
     """A store opened for reading; `log_mel(row)` is a view of the memory map, nothing is loaded before it is used.
 
     `clips` are the rows of clips.csv in order, `labels` their (clips, classes) float32 multi-hot rows, `folds`
-    (clips,) int64 the folds of the curated ones, -1 where a clip is in none.
+    (clips,) int64 the folds of the curated ones, -1 where a clip is in none, `remarks` what is odd about a clip.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ class Store:
             self.moments = Moments(
                 np.array(moments["mean"], np.float32), np.array(moments["std"], np.float32), moments["role"]
             )
-            self.clips, self.folds, self._spans = _read_index(path / "clips.csv")
+            self.clips, self.folds, self._spans, self.remarks = _read_index(path / "clips.csv")
             self.labels = self.vocabulary.encode_all([clip.labels for clip in self.clips])
         except (KeyError, TypeError, ValueError, TableError) as error:
             raise StoreError(f"{path}: damaged ({_brief(error)}); run `earwitness prepare` again") from None
@@ -458,8 +458,8 @@ def _index_row(clip: Clip, entry: Entry, fold: int | None) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _read_index(path: Path) -> tuple[tuple[Clip, ...], NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the clips of a clips.csv, their folds (clips,), and their first frames and lengths (clips, 2)."""
+def _read_index(path: Path) -> tuple[tuple[Clip, ...], NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+    """Returns the clips of a clips.csv, their folds (clips,), first frames and lengths (clips, 2), and remarks."""
     rows = tables.read_rows(path, _COLUMNS)
     clips = tuple(
         Clip(
@@ -473,7 +473,7 @@ def _read_index(path: Path) -> tuple[tuple[Clip, ...], NDArray[np.int64], NDArra
     )
     spans = np.array([(int(row["first_frame"]), int(row["frames"])) for row in rows], dtype=np.int64)
     folds = np.array([int(row["fold"] or -1) for row in rows], dtype=np.int64)
-    return clips, folds, spans.reshape(-1, 2)
+    return clips, folds, spans.reshape(-1, 2), tuple(row["remark"] for row in rows)
 
 
 def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:

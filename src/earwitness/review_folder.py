@@ -99,7 +99,7 @@ def find_sounds(clips: Sequence[Clip], root: Path | None) -> tuple[tuple[Clip, .
         raise ReviewError(f"{root}: no such folder; give the one that holds the sound files to --audio-root")
     found, lost = [], []
     for clip in clips:
-        place = _place(clip.path, root)
+        place = place_of(clip.path, root)
         if place:
             found.append(replace(clip, path=place))
         else:
@@ -110,7 +110,8 @@ def find_sounds(clips: Sequence[Clip], root: Path | None) -> tuple[tuple[Clip, .
     return tuple(found), tuple(lost)
 
 
-def _place(path: Path, root: Path | None) -> Path | None:
+def place_of(path: Path, root: Path | None) -> Path | None:
+    """Returns where a sound file is: at its path, else below `root` by as many of its last parts as match; or None."""
     if path.is_file():
         return path
     if root is None:

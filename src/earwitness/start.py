@@ -56,7 +56,7 @@ def refuse_another_kind(start: Start, settings: recipe.Recipe, vocabulary: Vocab
     different += recipe.differences(there.features, settings.features, "features.")
     if there.augmentation.reversal != settings.augmentation.reversal:
         different.append(f"augmentation.reversal is {_yes(there)}, not {_yes(settings)}")
-    different += _other_classes(start.classes, vocabulary.names)
+    different += other_classes(start.classes, vocabulary.names)
     if different:
         raise RunError(
             f"{start.path}: of another kind: {'; '.join(different)}; make these the same, or start from another run"
@@ -92,7 +92,7 @@ def _weights(folder: Path) -> Path:
     return found[0]
 
 
-def _other_classes(there: Sequence[str], here: Sequence[str]) -> list[str]:
+def other_classes(there: Sequence[str], here: Sequence[str]) -> list[str]:
     """Returns a line that tells two vocabularies apart; none where they are the same."""
     if tuple(there) == tuple(here):
         return []

@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import demo, download, ensemble, estimate, evaluate, export, prepare, review, serve, tag, train
+from . import clean, demo, download, ensemble, estimate, evaluate, export, prepare, review, serve, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -104,6 +104,7 @@ for _verb in (
     train.train,
     evaluate.evaluate,
     tag.tag,
+    clean.clean,
     serve.serve,
     review.review,
     ensemble.ensemble,

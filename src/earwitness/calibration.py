@@ -1,0 +1,114 @@
+"""Scores to probabilities that can be taken at their word, and how far they can be."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_LEAST = 1e-6
+# Keeps the weights of a fit on a handful of clips finite; far below what any real fit is moved by.
+_RIDGE = 1e-2
+_STEPS = 40
+
+
+class Calibration(NamedTuple):
+    """A line in log-odds: log-odds of P(present) = the sum over sources of weight * source, plus `bias`."""
+
+    weights: Array
+    bias: float
+
+    def __call__(self, sources: Sequence[Array]) -> Array:
+        """Returns P(present) of sources that all have one shape, in that shape."""
+        total = np.full(sources[0].shape, self.bias)
+        for weight, source in zip(self.weights, sources, strict=True):
+            total += weight * source
+        return sigmoid(total)
+
+
+def log_odds(probability: Array) -> Array:
+    """Returns log(p / (1 - p)), with p kept 1e-6 off 0 and 1."""
+    kept = np.clip(probability, _LEAST, 1.0 - _LEAST)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def sigmoid(values: Array) -> Array:
+    """Returns 1 / (1 + exp(-values)) without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+
+
+def calibrate(sources: Sequence[Array], truth: NDArray[np.floating]) -> Calibration:
+    """Returns the calibration under which `truth` (0 or 1, of the sources' shape) is likeliest.
+
+    Platt's scaling, with as many slopes as there are sources: logistic regression by Newton's steps.
+    """
+    design = np.stack([*(source.ravel() for source in sources), np.ones(truth.size)], axis=1)
+    target = truth.ravel().astype(np.float64)
+    weights = np.zeros(design.shape[1])
+    weights[-1] = log_odds(np.array([target.mean()]))[0]
+    for _ in range(_STEPS):
+        found = sigmoid(design @ weights)
+        slope = design.T @ (target - found) - _RIDGE * weights
+        bend = (design * (found * (1.0 - found))[:, None]).T @ design + _RIDGE * np.eye(len(weights))
+        step = np.linalg.solve(bend, slope)
+        weights = weights + np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-8:
+            break
+    return Calibration(weights[:-1], float(weights[-1]))
+
+
+def calibration_error(probability: Array, truth: NDArray[np.floating], *, bins: int = 10) -> float:
+    """Returns the expected calibration error: |mean probability - share present| over bins, weighted by their size.
+
+    The bins hold equally many entries each, so that a crowd near 0 does not hide the rest in one bin.
+    """
+    order = np.argsort(probability, axis=None, kind="stable")
+    p, y = probability.ravel()[order], truth.ravel()[order]
+    parts = [part for part in np.array_split(np.arange(len(p)), bins) if len(part)]
+    return float(sum(len(part) * abs(p[part].mean() - y[part].mean()) for part in parts) / max(len(p), 1))
+
+
+def spread_between_classes(probability: Array, truth: NDArray[np.floating]) -> float:
+    """Returns the standard deviation, in log-odds, of what a calibration common to all classes gets wrong in a class.
+
+    probability, truth (clips, classes). With O, E and V a class's number of present tags, its expectation and the
+    variance of independent tags, the variance of the shift is the mean of (O - E)^2 - V in units of V^2: by moments.
+    """
+    excess = (truth.sum(axis=0) - probability.sum(axis=0)) ** 2
+    variance = (probability * (1.0 - probability)).sum(axis=0)
+    return float(np.sqrt(max((excess - variance).sum() / max((variance**2).sum(), 1e-12), 0.0)))
+
+
+class Interval(NamedTuple):
+    """A rate with the limits between which 90 % of its distribution lie."""
+
+    rate: float
+    low: float
+    high: float
+
+
+def share_interval(
+    rng: np.random.Generator, present: Array, *, shift_deviation: float, draws: int = 400
+) -> tuple[Array, Interval]:
+    """Returns draws of how many of some tags are truly present, and the interval of the share that is not.
+
+    present (tags,): P(truly present). Every draw shifts the log-odds of all tags by one normal number of this
+    deviation, because what the teacher mishears it mishears in all clips of a class, and then draws every tag.
+    """
+    if not len(present):
+        return np.zeros(draws), Interval(float("nan"), 0.0, 1.0)
+    odds = log_odds(present)
+    shifts = rng.normal(0.0, shift_deviation, draws)
+    counts = np.array([(rng.random(len(odds)) < sigmoid(odds + shift)).sum() for shift in shifts], np.float64)
+    return counts, interval_of(1.0 - counts / len(present))
+
+
+def interval_of(draws: Array) -> Interval:
+    """Returns mean and middle 90 % of the draws of a rate; those that are not numbers are left out."""
+    known = draws[np.isfinite(draws)]
+    if not len(known):
+        return Interval(float("nan"), 0.0, 1.0)
+    low, high = np.quantile(known, (0.05, 0.95))
+    return Interval(float(known.mean()), float(low), float(high))

@@ -1,0 +1,90 @@
+"""The verb `clean`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import ThreadsOption, require_room_for, use_threads
+from .screen import Advance, bar, complain, list_some, output, say
+
+
+def clean(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run's folder, not RUN/model")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="the store it learnt from")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where everything goes")],
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="RUN", help="a run of another fold, to judge its curated clips too; repeatable"),
+    ] = None,
+    audio_root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="where the sound files are now, if they were moved")
+    ] = None,
+    sure: Annotated[
+        float, typer.Option(metavar="P", min=0.5, max=1.0, help="probability from which a verdict is sure")
+    ] = 0.75,
+    least: Annotated[
+        float, typer.Option(metavar="P", min=0.0, max=1.0, help="list tags not given from this probability on")
+    ] = 0.05,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="write report.html")] = True,
+    threads: ThreadsOption = None,
+) -> None:
+    """Say which labels to believe: keep, drop, add or unsure. Stopped, it goes on when run again."""
+    require_room_for(out / "verdicts.csv")
+    from .. import corpus
+
+    opened = corpus.Store(store)
+    use_threads(threads)
+    from .. import clean, cleaning
+
+    with Watching() as watcher:
+        summary = clean.clean(
+            [run, *(others or [])], opened, out,
+            limits=cleaning.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
+        )  # fmt: skip
+    _tell(summary, out)
+
+
+class Watching:
+    """Shows the work: a bar for each part of it, and notes as lines."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._advance: Advance | None = None
+
+    def __enter__(self) -> "Watching":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def begun(self, what: str, total: int) -> None:
+        self._end()
+        self._bar = bar(what, total)
+        self._advance = self._bar.__enter__()
+
+    def advanced(self) -> None:
+        if self._advance:
+            self._advance()
+
+    def note(self, text: str) -> None:
+        self._end()
+        say(f"note: {text}")
+
+    def _end(self) -> None:
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+        self._bar = self._advance = None
+
+
+def _tell(summary: dict[str, Any], out: Path) -> None:
+    """Prints what was found, in a few lines."""
+    for role, counts in summary["verdicts"].items():
+        if any(counts.values()):
+            say(f"{role}: " + ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+    if summary["noisy_clips_left_without_label"]:
+        say(f"{summary['noisy_clips_left_without_label']} noisy clips have no label left and are not in cleaned.csv")
+    list_some("silent clips", tuple(summary["silent"]))
+    if twins := summary["duplicates"]["across_splits"]:
+        complain(f"{twins} pairs of clips hold the same recording in two splits: {out / 'duplicates.csv'}")
+    output.print(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json, report.html", soft_wrap=True)

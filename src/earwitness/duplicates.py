@@ -1,0 +1,140 @@
+"""Clips that hold the same recording: told by landmarks of their log-mels, whatever their level, cut or encoding.
+
+Every few frames of a clip become a word of 24 bits: whether the difference between neighbouring bands rises or falls
+(Haitsma and Kalker, ISMIR 2002), on bands and frames averaged so far that an encoder's traces vanish. Clips that share
+many words at one distance in time are compared word by word there, bit for bit. Words are found by sorting: the work
+grows as n log n with the frames, the memory by a word a frame.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BITS = 24
+_BANDS = _BITS + 1
+# Frames that are averaged into one, and the frames between the two whose difference is taken.
+_SMOOTH_FRAMES = 9
+_LAG_FRAMES = 8
+# Every frame of a clip asks, every second one answers: a cut need not fall on a whole step.
+_ANSWER_EVERY = 2
+# A word that more frames than this answer to says nothing of a recording: silence, a steady tone.
+_MOST_ANSWERS = 40
+_LEAST_HITS = 3
+# Frames at one distance in time, a few apart, count as one: the ends of a cut and an encoder's delay blur it.
+_DISTANCE_STEP_FRAMES = 4
+# The share of bits that may differ over at least this many frames; strangers differ in about half.
+_MOST_ERRORS = 0.25
+_LEAST_FRAMES = 32
+
+
+class Pair(NamedTuple):
+    """Two clips, by their places in the sequence, that hold the same recording: the share of bits that are equal, and
+    the frames that they overlap by; the second begins `shift_frames` after the first (may be below 0)."""
+
+    first: int
+    second: int
+    alike: float
+    frames: int
+    shift_frames: int
+
+
+class Words(NamedTuple):
+    """The words of all clips, one after the other, uint32; clip k's are those from starts[k] to starts[k + 1]."""
+
+    words: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+
+    def of(self, clip: int) -> NDArray[np.uint32]:
+        """Returns the words of one clip."""
+        return self.words[self.starts[clip] : self.starts[clip + 1]]
+
+
+def words_of(log_mels: Iterable[NDArray[np.floating]]) -> Words:
+    """Returns the words of clips from their log-mels (frames, bands) in dB, read one at a time."""
+    found = [_words(log_mel) for log_mel in log_mels]
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in found], dtype=np.int64)])
+    return Words(np.concatenate(found) if found else np.zeros(0, np.uint32), starts)
+
+
+def pairs(words: Words) -> list[Pair]:
+    """Returns every pair of clips that hold the same recording, each once, the surest first."""
+    index = _Index(words)
+    clips = len(words.starts) - 1
+    found = [pair for clip in range(clips) for other, shift in index.candidates(clip)
+             if (pair := _compared(words, clip, other, shift))]  # fmt: skip
+    best: dict[tuple[int, int], Pair] = {}
+    for pair in found:
+        known = best.get((pair.first, pair.second))
+        if known is None or pair.alike > known.alike:
+            best[pair.first, pair.second] = pair
+    return sorted(best.values(), key=lambda pair: (-pair.alike, pair.first, pair.second))
+
+
+class _Index:
+    """All answering words, sorted, with the clip and the frame each comes from."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        lengths = np.diff(words.starts)
+        clip_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        frame_of = (np.arange(len(words.words)) - words.starts[clip_of]).astype(np.int32)
+        answering = np.flatnonzero(frame_of % _ANSWER_EVERY == 0)
+        order = answering[np.argsort(words.words[answering], kind="stable")]
+        self._sorted, self._clips, self._frames = words.words[order], clip_of[order], frame_of[order]
+
+    def candidates(self, clip: int) -> Iterator[tuple[int, int]]:
+        """Yields later clips that share several words with this one at one distance in time, and that distance."""
+        asked = self._words.of(clip)
+        low = np.searchsorted(self._sorted, asked, "left")
+        count = np.searchsorted(self._sorted, asked, "right") - low
+        count[count > _MOST_ANSWERS] = 0
+        asking = np.repeat(np.arange(len(asked)), count)
+        if not len(asking):
+            return
+        begin = np.repeat(np.cumsum(count) - count, count)
+        answers = np.repeat(low, count) + np.arange(len(asking)) - begin
+        later = self._clips[answers] > clip
+        others, shifts = self._clips[answers][later], (asking - self._frames[answers])[later]
+        steps = np.round(shifts / _DISTANCE_STEP_FRAMES).astype(np.int64)
+        keys, place, hits = np.unique(others.astype(np.int64) * (1 << 32) + steps + (1 << 31), return_inverse=True,
+                                      return_counts=True)  # fmt: skip
+        for key in np.flatnonzero(hits >= _LEAST_HITS):
+            yield int(keys[key] >> 32), int(np.median(shifts[place == key]))
+
+
+def _words(log_mel: NDArray[np.floating]) -> NDArray[np.uint32]:
+    """Returns a clip's words, one a frame; none where it is too short, or the same throughout."""
+    frames, bands = log_mel.shape
+    if frames < _LEAST_FRAMES or bands < _BANDS:
+        return np.zeros(0, np.uint32)
+    edges = np.linspace(0, bands, _BANDS + 1).astype(int)
+    levels = np.maximum(np.asarray(log_mel, np.float32), np.float32(log_mel.max()) - 70)
+    coarse = np.add.reduceat(levels, edges[:-1], axis=1) / np.diff(edges)
+    summed = np.cumsum(np.pad(coarse, ((1, 0), (0, 0))), axis=0, dtype=np.float64)
+    smooth = (summed[_SMOOTH_FRAMES:] - summed[:-_SMOOTH_FRAMES]) / _SMOOTH_FRAMES
+    steps = smooth[_LAG_FRAMES:] - smooth[:-_LAG_FRAMES]
+    rises = np.diff(steps, axis=1)
+    if not len(rises) or np.abs(rises).max() < 1e-3:
+        return np.zeros(0, np.uint32)
+    return ((rises > 0) @ (1 << np.arange(_BITS, dtype=np.uint32))).astype(np.uint32)
+
+
+def _compared(words: Words, first: int, second: int, shift: int) -> Pair | None:
+    """Returns the pair at the distance near `shift` where most bits are equal, if they are one recording."""
+    ours, theirs = words.of(first), words.of(second)
+    best: Pair | None = None
+    for distance in range(shift - _DISTANCE_STEP_FRAMES, shift + _DISTANCE_STEP_FRAMES + 1):
+        begin, end = max(distance, 0), min(len(ours), len(theirs) + distance)
+        if end - begin < _LEAST_FRAMES:
+            continue
+        different = np.bitwise_count(ours[begin:end] ^ theirs[begin - distance : end - distance]).mean() / _BITS
+        if different <= _MOST_ERRORS and (best is None or 1 - different > best.alike):
+            best = Pair(first, second, float(1 - different), end - begin, distance)
+    return best
+
+
+def across(found: Sequence[Pair], groups: Sequence[str]) -> list[Pair]:
+    """Returns those pairs whose clips are in different groups."""
+    return [pair for pair in found if groups[pair.first] != groups[pair.second]]

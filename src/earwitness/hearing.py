@@ -1,0 +1,203 @@
+"""What both heads of a trained run hear in whole clips, and where in them: kept as it comes, so that work survives.
+
+A clip is cut into windows that overlap by half. For each class the mean scores of teacher and student over the
+windows are its scores. Where the evidence is strongest is found in the same pass: the backbone's maps are cut into
+stretches of about a second, which the teacher judges one by one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from . import checkpoint, corpus, journal, logmel, patches, recipe, start
+from .errors import RecipeError, RunError
+from .network import FRAME_STRIDE, TeacherStudent
+from .tagging import Floats, combine
+
+_CHUNK = 32
+_STRETCH_SECONDS = 1.0
+# A stretch belongs to the evidence while it scores at least this share of the best one.
+_SHARE_OF_BEST = 0.5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, opened: its network with both heads, its recipe, the digest of its weights.
+
+    `fold` is the fifth of this store's curated clips that it never learnt from; None where there is none, or where the
+    run learnt from another store, of whose clips nothing is known here.
+    """
+
+    folder: Path
+    settings: recipe.Recipe
+    network: TeacherStudent
+    digest: str
+    fold: int | None
+    same_store: bool
+
+
+class Heard(NamedTuple):
+    """What a run hears in some clips: scores (clips, classes) of both heads, the backbone's features (clips, k), and
+    the first and last frame (clips, classes) of the teacher's best evidence in the trimmed clip."""
+
+    teacher: Floats
+    student: Floats
+    features: Floats
+    first_frame: Floats
+    end_frame: Floats
+
+
+def open_run(folder: Path, store: corpus.Store) -> Run:
+    """Opens a finished run for a store. RunError for what is no run, is not finished, or knows other classes."""
+    head = _head(folder)
+    try:
+        settings = recipe.load(folder / "recipe.toml")
+        different = start.other_classes(head["classes"], store.vocabulary.names)
+        finished, fold, fingerprint = head["finished"], head["fold"], head["store_fingerprint"]
+    except (OSError, KeyError, RecipeError) as error:
+        raise RunError(f"{folder}: damaged ({error}); give another run") from None
+    if different:
+        raise RunError(f"{folder}: does not fit {store.path}: {'; '.join(different)}; give the store it learnt from")
+    corpus.refuse_other_features(store.path, store.features, settings.features)
+    newest = checkpoint.checkpoints(folder / "checkpoints")[-1:]
+    if not finished or not newest:
+        raise RunError(f"{folder}: the run is not finished; go on with `earwitness train --resume`, or give another")
+    network = checkpoint.new_network(settings, classes=len(store.vocabulary))
+    try:
+        checkpoint.restore(newest[0], network, None)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
+        raise RunError(f"{newest[0]}: cannot be read ({cause}); delete it, then `earwitness train --resume`") from None
+    with newest[0].open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    same = fingerprint == store.fingerprint()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same)
+
+
+def hear(
+    run: Run,
+    store: corpus.Store,
+    rows: NDArray[np.int64],
+    keep: Path,
+    *,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Heard:
+    """Returns what a run hears in the clips at `rows` of a store; what the journal `keep` has is not heard again."""
+    classes = len(store.vocabulary)
+    tie = f"{run.digest} {store.fingerprint()}"
+    busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
+    found = []
+    with journal.opened(keep, tie, busy=busy) as kept:
+        for row in rows:
+            values = kept.done.get(str(row))
+            if values is None:
+                values = _hear_clip(run, store, int(row))
+                kept.add(str(row), values)
+            found.append(values)
+            on_clip()
+    table = np.stack(found) if found else np.zeros((0, 4 * classes + run.network.backbone.features), np.float32)
+    teacher, student, first, end, features = np.split(table, np.arange(1, 5) * classes, axis=1)
+    return Heard(teacher, student, features, first, end)
+
+
+def _head(folder: Path) -> dict[str, Any]:
+    """Returns a run's run.json, or says what the folder is instead."""
+    try:
+        head = json.loads((folder / "run.json").read_text("utf-8"))
+        if isinstance(head, dict):
+            return head
+    except (FileNotFoundError, NotADirectoryError):
+        if (folder / "config.json").is_file():
+            raise RunError(
+                f"{folder}: a shipped model, which has no teacher; give the folder of the run it came from"
+            ) from None
+        raise RunError(f"{folder}: not a run, it has no run.json; make one with `earwitness train`") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder}/run.json: not readable ({error}); give another run") from None
+    raise RunError(f"{folder}/run.json: damaged; give another run")
+
+
+def _hear_clip(run: Run, store: corpus.Store, row: int) -> Floats:
+    """Returns teacher's and student's scores, first and end frames (classes each), then features, as one row."""
+    size, classes = run.settings.patches.frames, len(store.vocabulary)
+    normal = logmel.normalise(store.log_mel(row), store.moments.mean, store.moments.std)
+    starts = patches.window_starts(len(normal), frames=size, hop=size // 2)
+    parts, stretches, places = [], [], []
+    for at in range(0, len(starts), _CHUNK):
+        chunk = starts[at : at + _CHUNK]
+        windows = np.stack([patches.apply_crop(normal, begin, frames=size) for begin in chunk]).astype(np.float32)
+        scores, stretch, offsets = _judged(run, windows, classes)
+        parts.append(scores)
+        stretches.append(stretch.reshape(-1, classes))
+        places.append((np.array(chunk)[:, None] + offsets).ravel())
+    scores = np.concatenate(parts).mean(axis=0)
+    length = _stretch_columns(run) * _column_frames(run)
+    first, end = _evidence(np.concatenate(stretches), np.concatenate(places), length, len(normal))
+    return np.concatenate([scores[: 2 * classes], first, end, scores[2 * classes :]]).astype(np.float32)
+
+
+def _judged(run: Run, windows: Floats, classes: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Returns windows' scores of both heads and features (n, 2 classes + k), their stretches' logits by the teacher
+    (n, stretches, classes), and where the stretches begin in a window, in frames."""
+    network, reversal = run.network, run.settings.augmentation.reversal
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        maps = network.backbone.maps(torch.from_numpy(windows).to(device))
+        features = network.backbone.summarise(maps).float()
+        backward = None
+        if reversal:
+            backward = network.embed(torch.from_numpy(np.ascontiguousarray(windows[:, ::-1])).to(device))
+        heads = [
+            combine(_numpy(head.logits(features)), None if backward is None else _numpy(head.logits(backward)),
+                    classes=classes)
+            for head in (network.teacher, network.student)
+        ]  # fmt: skip
+        width = _stretch_columns(run)
+        begins = list(range(0, maps.shape[2] - width + 1, max(1, width // 2)))
+        pieces = [network.backbone.summarise(maps[:, :, begin : begin + width]).float() for begin in begins]
+        stretches = np.stack([_numpy(network.teacher.logits(piece))[:, :classes] for piece in pieces], axis=1)
+    offsets = np.array(begins, np.int64) * _column_frames(run)
+    return np.hstack([*heads, _numpy(features)]), stretches, offsets
+
+
+def _evidence(
+    logits: Floats, places: NDArray[np.int64], length: int, frames: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns first and end frame (classes,) of the best stretch of each class, with its neighbours that score nearly
+    as well. Stretches (n, classes) begin at `places`; those in a short clip's repetitions fold back into it."""
+    begins, group = np.unique(np.minimum(places % frames, max(frames - length, 0)), return_inverse=True)
+    scores = np.zeros((len(begins), logits.shape[1]))
+    np.maximum.at(scores, group, 1.0 / (1.0 + np.exp(-logits.astype(np.float64))))
+    best = scores.argmax(axis=0)
+    good = scores >= _SHARE_OF_BEST * scores.max(axis=0)
+    order = np.arange(len(begins))[:, None]
+    columns = np.arange(logits.shape[1])
+    before = np.maximum.accumulate(np.where(good, -1, order), axis=0)[best, columns] + 1
+    after = np.minimum.accumulate(np.where(good, len(begins), order)[::-1], axis=0)[::-1][best, columns] - 1
+    return begins[before], np.minimum(begins[after] + length, frames)
+
+
+def _column_frames(run: Run) -> int:
+    """Returns how many frames a column of the backbone's maps stands for."""
+    frames: int = FRAME_STRIDE * run.settings.network.input_pooling
+    return frames
+
+
+def _stretch_columns(run: Run) -> int:
+    features = run.settings.features
+    frames = _STRETCH_SECONDS * features.sample_rate_hz / features.hop_length
+    columns: int = run.settings.patches.frames // _column_frames(run)
+    return int(max(1, min(columns, round(frames / _column_frames(run)))))
+
+
+def _numpy(tensor: torch.Tensor) -> Floats:
+    return np.asarray(tensor.float().cpu())

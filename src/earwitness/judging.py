@@ -1,0 +1,262 @@
+"""What to believe of every clip and tag, from what trained runs hear and what was given.
+
+The walk: runs -> `hearing` -> scores of both heads; noisy labels -> `votes`; both, calibrated on curated clips that a
+run never learnt from -> P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import calibration, domains, hearing, labelsets, votes
+from .calibration import Calibration
+from .corpus import Store
+from .hearing import Heard, Run
+from .labelsets import Clips, LabelModel, Shrinkage
+from .relabelling import estimate_noise_rates
+
+Array = NDArray[np.float64]
+
+_SEED = 0
+# Heads trained with focal loss, gamma 2, answer with flattened log-odds: those of the posterior are 2.7 times as large.
+_FOCAL_SLOPE = 2.7
+# Where fewer out-of-fold tags than this are there to learn from, the calibration is not learnt but assumed.
+_LEAST_TAGS = 20
+# Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
+_LEAST_SHIFT = 0.5
+# Factors on the log-odds of what is heard that are tried, and how many main parts of the spectra make the context.
+_SHARPNESS = (1.0, 1.5, 2.0)
+_STEPS = 20
+_CONTEXT_PARTS = 4
+# Curated labels: what share of tags is taken to be right before anything is heard, and how firmly (in clips).
+_CURATED_KEPT, _CURATED_FALSE, _CURATED_LOST = 0.95, 0.05, 1.0
+_CURATED_FIRMNESS = Shrinkage(rates_clips=1e6, share_clips=1e6, slope_clips=1e9)
+
+
+class Watcher(Protocol):
+    """Whoever watches; the command line draws a bar with it."""
+
+    def begun(self, what: str, total: int) -> None:
+        """A part of the work begins: so many clips."""
+
+    def advanced(self) -> None:
+        """A clip of it is done."""
+
+    def note(self, text: str) -> None:
+        """Something a user should know."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is believed of the curated and noisy clips of a store, `rows` (clips,) of it; arrays are (clips, classes).
+
+    probability: P(truly present). heard: the same without the given label. first_frame, end_frame: where the evidence
+    is strongest, in the trimmed clip. out_of_fold (clips,): no run whose scores count here learnt from the clip's own
+    labels. model: how the noisy labels came about. shift_deviation: by how much single classes may be misheard.
+    """
+
+    rows: NDArray[np.int64]
+    noisy: NDArray[np.bool_]
+    given: NDArray[np.float32]
+    heard: Array
+    probability: Array
+    first_frame: Array
+    end_frame: Array
+    out_of_fold: NDArray[np.bool_]
+    model: LabelModel | None
+    confusions: Array
+    calibration: Calibration
+    shift_deviation: float
+    apartness: Array
+
+
+class _Sources(NamedTuple):
+    """What one run says of all clips, (clips, classes) each: log-odds of the heads' mean score, and the votes."""
+
+    heads: Array
+    votes: Array
+
+
+def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Judged:
+    """Returns what to believe of every curated and noisy clip of a store.
+
+    `runs` are of the same classes, with folds of their own; a curated clip is judged by the runs that never learnt
+    from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the journals.
+    """
+    rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
+    noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
+    given = store.labels[rows]
+    heard_by = [_hear(run, store, rows, keep, watcher) for run in runs]
+    spectra = np.stack([_spectrum(store, int(row)) for row in rows])
+    sources = [_sources_of(heard, noisy, given, spectra) for heard in heard_by]
+    weights = _weights(runs, store.folds[rows], noisy)
+    merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
+    out_of_fold = noisy | np.isin(store.folds[rows], [run.fold for run in runs if run.fold is not None])
+    judge_of = weights.argmax(axis=0), np.arange(len(rows))
+    first = np.stack([heard.first_frame for heard in heard_by])[judge_of].astype(np.float64)
+    end = np.stack([heard.end_frame for heard in heard_by])[judge_of].astype(np.float64)
+    learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
+    heard = learnt([merged.heads, merged.votes])
+    held_out = out_of_fold & ~noisy
+    apartness = _apart(spectra, noisy)
+    combined = combine(heard, given, _context(apartness, spectra, noisy), noisy, held_out)
+    return Judged(
+        rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
+        learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out), apartness,
+    )  # fmt: skip
+
+
+class Combined(NamedTuple):
+    """P(truly present | heard, given) (clips, classes), the model of the noisy labels, and (given, true) confusions."""
+
+    probability: Array
+    model: LabelModel | None
+    confusions: Array
+
+
+def combine(
+    heard: Array,
+    given: NDArray[np.float32],
+    context: Array,
+    noisy: NDArray[np.bool_],
+    held_out: NDArray[np.bool_],
+) -> Combined:
+    """Returns what to believe after hearing the clips and reading their labels, noisy and curated ones apart.
+
+    context (clips, contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of
+    present tags tells the prior odds behind `heard`.
+    """
+    classes = given.shape[1]
+    known = given[held_out] if held_out.any() else given[~noisy] if (~noisy).any() else given
+    prior = calibration.log_odds(np.array([known.mean()], np.float64))
+    clips = Clips(calibration.log_odds(heard) - prior, given.astype(np.float64), context)
+    probability, mistaken = np.zeros(heard.shape), np.zeros((classes, classes))
+    model = None
+    if noisy.any():
+        ours = clips.part(noisy)
+        kept_by_class = estimate_noise_rates(heard[noisy], given[noisy]).kept
+        kept = float(np.average(kept_by_class, weights=heard[noisy].sum(axis=0)))
+        sharpness, model = _sharpened(ours, kept)
+        ours = ours._replace(heard_odds=sharpness * ours.heard_odds)
+        probability[noisy] = labelsets.believe(ours, model).present
+        mistaken = labelsets.confusions(ours, model)
+    if not noisy.all():
+        ours = clips.part(~noisy)
+        begun = labelsets.begin(
+            classes, contexts=clips.context.shape[1], kept=_CURATED_KEPT, false=_CURATED_FALSE, lost=_CURATED_LOST
+        )
+        fitted = labelsets.fit(ours, begun, shrinkage=_CURATED_FIRMNESS, steps=5)
+        firm = replace(fitted, kept=begun.kept, false=begun.false, lost=begun.lost)
+        probability[~noisy] = labelsets.believe(ours, firm).present
+    return Combined(probability, model, mistaken)
+
+
+def _sharpened(clips: Clips, kept: float) -> tuple[float, LabelModel]:
+    """Returns by what factor to sharpen the log-odds of what is heard, and the model fitted then.
+
+    The calibration comes from curated clips; in the noisy set, the same odds may mean more or less. `kept` is the rate
+    at which true labels were given by the slope of given on heard, which needs no model of sets; the model finds a rate
+    of its own, which falls as the ear is trusted more. The factor is the one at which both agree.
+    """
+    begun = labelsets.begin(clips.given.shape[1], contexts=clips.context.shape[1])
+
+    def fitted(sharpness: float) -> tuple[LabelModel, float]:
+        sharper = clips._replace(heard_odds=sharpness * clips.heard_odds)
+        model = labelsets.fit(sharper, begun, shrinkage=Shrinkage(), steps=_STEPS)
+        present = labelsets.believe(sharper, model).present
+        return model, float((present * clips.given).sum() / present.sum())
+
+    found = np.array([fitted(sharpness)[1] for sharpness in _SHARPNESS])
+    order = np.argsort(found)
+    chosen = float(np.interp(kept, found[order], np.array(_SHARPNESS)[order]))
+    return chosen, fitted(chosen)[0]
+
+
+def _context(apartness: Array, spectra: Array, noisy: NDArray[np.bool_]) -> Array:
+    """Returns where clips seem to come from, (clips, 1 + parts): how apart they are, and their spectra's main parts.
+
+    Mean 0 and deviation 1 over the noisy clips; no column where there are too few of them.
+    """
+    if noisy.sum() < 10:
+        return np.zeros((len(noisy), 0))
+    mean, deviation = spectra[noisy].mean(axis=0), spectra[noisy].std(axis=0) + 1e-6
+    standard = (spectra - mean) / deviation
+    _, _, directions = np.linalg.svd(standard[noisy], full_matrices=False)
+    parts = np.column_stack([apartness, standard @ directions[:_CONTEXT_PARTS].T])
+    return np.asarray((parts - parts[noisy].mean(axis=0)) / (parts[noisy].std(axis=0) + 1e-9))
+
+
+def calibrated(
+    sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], run: Run, watcher: Watcher
+) -> Calibration:
+    """Returns the calibration learnt on the held-out curated clips; an assumed one where they are too few."""
+    if given[held_out].sum() >= _LEAST_TAGS:
+        return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
+    watcher.note(
+        "no curated clips that the run never learnt from, so its scores are taken as they are, uncalibrated; train "
+        "with --fold 0 to 4 for probabilities that can be checked"
+    )
+    return Calibration(np.array([_FOCAL_SLOPE if run.settings.loss.kind.startswith("focal") else 1.0, 0.0]), 0.0)
+
+
+def _hear(run: Run, store: Store, rows: NDArray[np.int64], keep: Path, watcher: Watcher) -> Heard:
+    watcher.begun(f"hearing with {run.folder.name}", len(rows))
+    return hearing.hear(run, store, rows, keep / f"{run.digest}.jsonl", on_clip=watcher.advanced)
+
+
+def _sources_of(heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array) -> _Sources:
+    heads = calibration.log_odds((heard.teacher.astype(np.float64) + heard.student) / 2)
+    if noisy.sum() < 2:
+        return _Sources(heads, np.zeros(heads.shape))
+    each = [calibration.log_odds(np.asarray(one, np.float64)) for one in (heard.teacher, heard.student)]
+    features = np.hstack([heard.features.astype(np.float64), *each, spectra])
+    found = votes.vote(np.random.default_rng(_SEED), features[noisy], given[noisy], features[~noisy])
+    voted = np.zeros(heads.shape)
+    voted[noisy], voted[~noisy] = found
+    return _Sources(heads, voted)
+
+
+def _weights(runs: Sequence[Run], folds: NDArray[np.int64], noisy: NDArray[np.bool_]) -> Array:
+    """Returns how much each run counts for each clip, (runs, clips), summing to 1: those that never learnt from it."""
+    blind = np.array([(folds == run.fold) if run.fold is not None else np.zeros(len(folds), bool) for run in runs])
+    counts = np.where(noisy | ~blind.any(axis=0), True, blind).astype(np.float64)
+    return np.asarray(counts / counts.sum(axis=0))
+
+
+def _spectrum(store: Store, row: int) -> Array:
+    """Returns mean and deviation of every band of a clip, (2 bands,) dB: what a recording sounds like as a whole."""
+    log_mel = np.asarray(store.log_mel(row), np.float64)
+    return np.concatenate([log_mel.mean(axis=0), log_mel.std(axis=0)])
+
+
+def _shift_deviation(
+    heard: Array, given: NDArray[np.float32], probability: Array, noisy: NDArray[np.bool_], held_out: NDArray[np.bool_]
+) -> float:
+    """Returns by how much, in log-odds, what is believed of single classes may be off.
+
+    The largest of three: what curated clips show, how far the model of sets and the slope of given on heard disagree
+    about how many of a class's given labels are right, and what is assumed at least.
+    """
+    found = [_LEAST_SHIFT]
+    if held_out.any():
+        found.append(calibration.spread_between_classes(heard[held_out], given[held_out]))
+    labels = given[noisy].sum(axis=0)
+    if (labels > 0).sum() > 1:
+        seen = labels > 0
+        kept = estimate_noise_rates(heard[noisy], given[noisy]).kept
+        by_slope = np.clip((kept * heard[noisy].sum(axis=0))[seen] / labels[seen], 0.02, 0.98)
+        by_model = (probability * given)[noisy].sum(axis=0)[seen] / labels[seen]
+        found.append(float((calibration.log_odds(by_slope) - calibration.log_odds(by_model)).std()))
+    return max(found)
+
+
+def _apart(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
+    """Returns how far each clip (clips,) is on the noisy set's side by its spectrum; 0 where one set is too small."""
+    apart = np.zeros(len(noisy))
+    if min(noisy.sum(), (~noisy).sum()) >= 10:
+        apart[~noisy], apart[noisy] = domains.apartness(np.random.default_rng(_SEED), spectra[~noisy], spectra[noisy])
+    return apart

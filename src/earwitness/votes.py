@@ -1,0 +1,54 @@
+"""What the noisy set's own labels say of a clip: the labels given to clips that sound like it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_PARTS = 5
+_RIDGE = 300.0
+_LEAST_SHARE = 0.003
+
+
+class Votes(NamedTuple):
+    """Log of how often a class is given to clips like this one, against how often it is given at all."""
+
+    of_noisy: Array
+    of_others: Array
+
+
+def vote(rng: np.random.Generator, noisy: Array, given: NDArray[np.floating], others: Array) -> Votes:
+    """Returns the votes on noisy clips and on other clips from their features (clips, k) and the noisy labels.
+
+    Ridge regression from features to labels. A noisy clip's own labels have no vote on it: the noisy clips are cut into
+    five parts, and each is judged by a regression on the other four. Other clips are judged by the mean of the five.
+    """
+    mean, deviation = noisy.mean(axis=0), noisy.std(axis=0) + 1e-6
+    known, asked = _with_one((noisy - mean) / deviation), _with_one((others - mean) / deviation)
+    part_of = rng.permutation(len(noisy)) % _PARTS
+    share = given.mean(axis=0)
+    of_noisy, of_others = np.zeros(given.shape), np.zeros((len(others), given.shape[1]))
+    for part in range(min(_PARTS, len(noisy))):
+        rest = part_of != part
+        line = _regression(known[rest], np.asarray(given[rest], np.float64))
+        of_noisy[~rest] = known[~rest] @ line
+        of_others += asked @ line / _PARTS
+    return Votes(_against(of_noisy, share), _against(of_others, share))
+
+
+def _regression(features: Array, given: Array) -> Array:
+    """Returns the lines (k + 1, classes) from features, whose last column is ones, to labels."""
+    bend = features.T @ features
+    bend[np.diag_indices(len(bend) - 1)] += _RIDGE
+    bend[-1, -1] += 1e-9
+    return np.asarray(np.linalg.solve(bend, features.T @ given), np.float64)
+
+
+def _against(share: Array, common: Array) -> Array:
+    return np.asarray(np.log(np.maximum(share, _LEAST_SHARE)) - np.log(np.maximum(common, _LEAST_SHARE)))
+
+
+def _with_one(features: Array) -> Array:
+    return np.hstack([features, np.ones((len(features), 1))])

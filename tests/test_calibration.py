@@ -1,0 +1,61 @@
+"""Calibration, its errors and intervals, by simulation and by hand."""
+
+import numpy as np
+import pytest
+
+from earwitness import calibration
+
+
+def test_a_known_calibration_is_found() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 4000, 5))
+    truth = rng.random(first.shape) < calibration.sigmoid(1.5 * first - 0.5 * second - 2.0)
+    found = calibration.calibrate([first, second], truth.astype(float))
+    np.testing.assert_allclose([*found.weights, found.bias], [1.5, -0.5, -2.0], atol=0.08)
+    assert calibration.calibration_error(found([first, second]), truth.astype(float)) < 0.02
+
+
+def test_perfectly_told_apart_scores_stay_finite() -> None:
+    found = calibration.calibrate([np.array([[-4.0, 4.0]])], np.array([[0.0, 1.0]]))
+    assert np.isfinite([*found.weights, found.bias]).all() and found.weights[0] > 0
+
+
+def test_log_odds_and_back() -> None:
+    p = np.array([0.001, 0.5, 0.9])
+    np.testing.assert_allclose(calibration.sigmoid(calibration.log_odds(p)), p)
+    assert np.isfinite(calibration.log_odds(np.array([0.0, 1.0]))).all()
+    np.testing.assert_allclose(calibration.sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1])
+
+
+def test_calibration_error_by_hand() -> None:
+    """Two bins: 0.2 said of what is there half the time, 0.9 of what always is."""
+    p, y = np.array([0.2, 0.2, 0.9, 0.9]), np.array([0.0, 1.0, 1.0, 1.0])
+    assert calibration.calibration_error(p, y, bins=2) == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
+
+
+def test_shifts_between_classes_are_found() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.beta(1, 3, (400, 60))
+    same = (rng.random(p.shape) < p).astype(float)
+    shifted = (rng.random(p.shape) < calibration.sigmoid(calibration.log_odds(p) + rng.normal(0, 0.8, 60))).astype(
+        float
+    )
+    assert calibration.spread_between_classes(p, same) < 0.25
+    assert calibration.spread_between_classes(p, shifted) == pytest.approx(0.8, abs=0.25)
+
+
+def test_intervals_hold_the_true_share_nine_times_of_ten() -> None:
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(200):
+        p = rng.beta(1, 1, 30)
+        shift = rng.normal(0, 0.5)
+        true = rng.random(30) < calibration.sigmoid(calibration.log_odds(p) + shift)
+        _, interval = calibration.share_interval(rng, p, shift_deviation=0.5)
+        inside += interval.low <= 1 - true.mean() <= interval.high
+    assert 170 <= inside <= 198
+
+
+def test_no_tags_tell_nothing() -> None:
+    _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), shift_deviation=0.5)
+    assert np.isnan(interval.rate) and (interval.low, interval.high) == (0.0, 1.0)

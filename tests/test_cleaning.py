@@ -1,0 +1,199 @@
+"""Verdicts and the files of a cleaning, from beliefs made by hand; the verb end to end, and its refusals."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import RATE_HZ, Unwatched, tone
+from earwitness import clean, cleaning, corpus, files, layouts, recipe, review_folder
+from earwitness.calibration import Calibration
+from earwitness.cleaning import Limits, Verdict
+from earwitness.corpus import Store
+from earwitness.errors import EarwitnessError
+from earwitness.judging import Judged
+
+
+def beliefs(store: Store, probability: np.ndarray) -> Judged:
+    """What is believed of all curated and noisy clips of a store, the evidence from frame 64 to 128 everywhere."""
+    rows = np.concatenate([store.rows("curated"), store.rows("noisy")])
+    noisy = np.array([store.clips[row].role == "noisy" for row in rows])
+    flat = np.ones(probability.shape)
+    return Judged(
+        rows, noisy, store.labels[rows], probability, probability, 64 * flat, 128 * flat, noisy, None,
+        np.zeros((4, 4)), Calibration(np.ones(2), 0.0), 0.5, np.linspace(0, 1, len(rows)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "probability", "expected"),
+    [(True, 0.8, "keep"), (True, 0.5, "unsure"), (True, 0.1, "drop"), (False, 0.8, "add"), (False, 0.5, "unsure"),
+     (False, 0.1, "unsure")],
+)  # fmt: skip
+def test_verdicts_by_hand(given: bool, probability: float, expected: str) -> None:
+    assert cleaning.verdict(given, probability, Limits(sure=0.75)) == expected
+
+
+def test_given_tags_and_likely_ones_are_listed(tiny_store: Path) -> None:
+    store = Store(tiny_store)
+    p = np.full((20, 4), 0.01)
+    p[15, 2] = 0.3
+    found = cleaning.verdicts(beliefs(store, p), store, np.full(20, 0.5), Limits(least=0.05))
+    listed = {(one.place, one.column) for one in found}
+    assert listed == {(int(place), int(column)) for place, column in np.argwhere(store.labels[:20] > 0)} | {(15, 2)}
+    # 64 frames a second, and half a second that was cut off.
+    assert {(one.start_seconds, one.end_seconds) for one in found} == {(1.5, 2.5)}
+
+
+def test_cleaned_labels_are_those_believed() -> None:
+    def one(kind: str, p: float) -> Verdict:
+        return Verdict(0, 0, 0, 1, kind, p, p, 0.0, 1.0)
+
+    assert cleaning.is_believed(one("keep", 0.9)) and cleaning.is_believed(one("add", 0.9))
+    assert cleaning.is_believed(one("unsure", 0.6)) and not cleaning.is_believed(one("unsure", 0.4))
+    assert not cleaning.is_believed(one("drop", 0.1))
+
+
+def test_rates_of_certain_beliefs() -> None:
+    """Of four given, one is wrong; of four truly there, one was not given: no doubt, hardly an interval."""
+    p = np.array([0.9999, 0.9999, 0.9999, 0.0001, 0.9999, 0.0001])
+    given = np.array([True, True, True, True, False, False])
+    wrong, missing = cleaning.rates(np.random.default_rng(0), p, given, shift_deviation=0.1)
+    assert wrong.rate == pytest.approx(0.25, abs=0.01) and missing.rate == pytest.approx(0.25, abs=0.01)
+    assert wrong.high - wrong.low < 0.01
+
+
+def test_the_cut_is_undone(tmp_path: Path) -> None:
+    """Half a second of silence before the sound: the evidence's seconds are those of the file."""
+    import soundfile
+
+    sound = np.concatenate([np.zeros(RATE_HZ // 2, np.float32), tone("Bark", seconds=1.0, seed=0)])
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE_HZ)
+    (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Bark\n")
+    corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
+    store = Store(tmp_path / "store")
+    found = cleaning.trimmed_seconds(
+        store, np.array([0, 1]), cleaning.require_sounds(store, None), tmp_path / "kept", Unwatched()
+    )
+    np.testing.assert_allclose(found, 0.5, atol=0.04)
+
+
+@pytest.fixture(scope="module")
+def cleaned(tiny_trained_run: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `clean` makes of the tiny run; not to be written to."""
+    out = tmp_path_factory.mktemp("clean") / "out"
+    carry_out(tiny_trained_run, tiny_store, out)
+    return out
+
+
+def carry_out(run: Path, store: Path, out: Path, *, audio_root: Path | None = None, page: bool = True) -> dict:
+    return clean.clean(
+        [run], Store(store), out, limits=Limits(), audio_root=audio_root, page=page, watcher=Unwatched()
+    )  # fmt: skip
+
+
+def test_every_given_tag_has_its_verdict(cleaned: Path, tiny_store: Path) -> None:
+    rows = list(csv.DictReader((cleaned / "verdicts.csv").open(encoding="utf-8")))
+    assert tuple(rows[0]) == review_folder.COLUMNS
+    store = Store(tiny_store)
+    wanted = {(clip.fname, label) for clip in store.clips if clip.role != "test" for label in clip.labels}
+    assert {(row["fname"], row["label"]) for row in rows if row["given"] == "1"} == wanted
+    for row in rows:
+        assert row["verdict"] in {"keep", "drop", "add", "unsure"} and 0 <= float(row["probability"]) <= 1
+        assert 0 <= float(row["start_seconds"]) < float(row["end_seconds"]) <= 4.1 and Path(row["path"]).is_file()
+
+
+def test_the_cleaned_list_can_be_prepared(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:
+    dataset = layouts.read_dataset(cleaned / "cleaned.csv")
+    assert not dataset.problems
+    store = Store(tiny_store)
+    for role in ("curated", "test"):
+        labels = {str(clip.path): set(clip.labels) for clip in store.clips if clip.role == role}
+        assert {str(clip.path): set(clip.labels) for clip in dataset.by_role(role)} == labels
+    report = corpus.prepare(dataset, tmp_path / "again", recipe.Features(), workers=1)
+    assert report.clips["curated"] == 10
+
+
+def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -> None:
+    summary = json.loads((cleaned / "summary.json").read_text("utf-8"))
+    store = Store(tiny_store)
+    assert (summary["format"], summary["fingerprint"]) == (1, store.fingerprint())
+    assert summary["classes"] == list(store.vocabulary.names) == list(summary["per_class"])
+    assert summary["clips"] == {"curated": 10, "noisy": 10, "curated_out_of_fold": 2}
+    for one in summary["per_class"].values():
+        assert one["wrong"]["low"] <= one["wrong"]["rate"] <= one["wrong"]["high"]
+
+
+def test_run_again_it_comes_out_the_same(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    """Killed after some clips: with half of what was heard, the same files."""
+    out = tmp_path / "out"
+    shutil.copytree(cleaned / "heard", out / "heard")
+    for kept in (out / "heard").iterdir():
+        content = kept.read_bytes()
+        kept.write_bytes(content[: len(content) // 2])
+    carry_out(tiny_trained_run, tiny_store, out, page=False)
+    for name in ("verdicts.csv", "cleaned.csv", "duplicates.csv"):
+        assert (out / name).read_bytes() == (cleaned / name).read_bytes()
+
+
+def test_the_page_stands_alone(cleaned: Path, tiny_store: Path) -> None:
+    text = (cleaned / "report.html").read_text("utf-8")
+    assert "data:audio/mpeg;base64," in text and "data:image/jpeg;base64," in text
+    assert "http" not in text.replace("http-equiv", "") and 'src="/' not in text
+    for name in Store(tiny_store).vocabulary.names:
+        assert f">{name}" in text
+
+
+def test_moved_sounds_are_asked_for_and_found(tiny_trained_run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    """A store whose clips' paths lead nowhere any more."""
+    store = shutil.copytree(tiny_dataset.parent / "store", tmp_path / "store")
+    text = (store / "clips.csv").read_text("utf-8")
+    (store / "clips.csv").write_text(text.replace(str(tiny_dataset), "/gone/dataset"), "utf-8")
+    with pytest.raises(EarwitnessError, match=r"no such file \(26 of 26 clips .*--audio-root"):
+        carry_out(tiny_trained_run, store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(EarwitnessError, match="nor is it below"):
+        carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tmp_path)
+    carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tiny_dataset, page=False)
+    assert str(tiny_dataset) in (tmp_path / "out" / "verdicts.csv").read_text("utf-8")
+
+
+def test_folders_of_something_else_are_left_alone(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(EarwitnessError, match=r"holds something else \(letter.txt\)"):
+        carry_out(tiny_trained_run, tiny_store, tmp_path)
+    out = shutil.copytree(cleaned, tmp_path / "out")
+    content = json.loads((out / "summary.json").read_text())
+    (out / "summary.json").write_text(json.dumps(content | {"fingerprint": "other"}))
+    with pytest.raises(EarwitnessError, match="made from another store"):
+        carry_out(tiny_trained_run, tiny_store, out)
+    with pytest.raises(EarwitnessError, match="give every run once"):
+        clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new", limits=Limits(), audio_root=None,
+                    page=False, watcher=Unwatched())  # fmt: skip
+
+
+def test_a_full_disk_loses_nothing(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when a file shall be moved to its place: the old one is whole, and a later call goes through."""
+    out = shutil.copytree(cleaned, tmp_path / "out")
+    before = (out / "verdicts.csv").read_bytes()
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "_flush_to_disk", full)
+        with pytest.raises(OSError, match="No space left"):
+            carry_out(tiny_trained_run, tiny_store, out, page=False)
+    assert (out / "verdicts.csv").read_bytes() == before
+    assert not list(out.glob(".part-*"))
+    carry_out(tiny_trained_run, tiny_store, out, page=False)

@@ -1,0 +1,45 @@
+"""Parts of the page: pictures, sounds, and that it stays small."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from conftest import tone
+from earwitness import cleaning, cleanpage
+from earwitness.cleaning import Verdict
+from earwitness.corpus import Store
+
+
+def test_a_sound_is_small_and_can_be_played() -> None:
+    text = cleanpage._sound(tone("Bark", seconds=3.0, seed=0), 32_000)
+    content = base64.b64decode(text.partition(",")[2])
+    sound, rate_hz = soundfile.read(io.BytesIO(content))
+    assert len(content) < 20_000 and abs(len(sound) / rate_hz - 3.0) < 0.2 and np.abs(sound).max() > 0.5
+
+
+def test_silence_and_nothing() -> None:
+    assert cleanpage._sound(np.zeros(0, np.float32), 32_000) == ""
+    assert cleanpage._sound(np.zeros(32_000, np.float32), 32_000).startswith("data:audio/mpeg")
+
+
+def test_the_page_stops_growing(tiny_store: Path, monkeypatch) -> None:
+    store = Store(tiny_store)
+    monkeypatch.setattr(cleanpage, "_MOST_BYTES", 1)
+    page = cleanpage._Page(store, cleaning.require_sounds(store, None))
+    ones = [Verdict(row, row, 0, 1, "drop", 0.1, 0.1, 0.0, 1.0) for row in (0, 0, 1)]
+    for one in ones:
+        page.embed(one)
+    assert list(page.media) == ["0"] and len(page.cards(ones)) == 2
+
+
+def test_evidence_lies_inside_the_picture(tiny_store: Path) -> None:
+    store = Store(tiny_store)
+    page = cleanpage._Page(store, cleaning.require_sounds(store, None))
+    row = next(row for row in range(len(store.clips)) if store.length(row) > 200)
+    one = Verdict(row, row, 0, 1, "drop", 0.1, 0.1, 1.0, 2.0)
+    page.embed(one)
+    (card,) = page.cards([one])
+    assert 0 < card["left"] < 100 and 0 < card["width"] <= 100 - card["left"] + 0.2

@@ -1,0 +1,71 @@
+"""Landmarks find a recording again after the usual changes, and tell strangers apart."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from earwitness import corpus, duplicates, recipe
+
+RATE_HZ = 32_000
+
+
+@pytest.fixture(scope="module")
+def waveforms() -> list[np.ndarray]:
+    """Some sounds of three seconds: bursts of noise and chirps at random times."""
+    time = np.arange(3 * RATE_HZ) / RATE_HZ
+
+    def sound(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        total = 0.003 * rng.normal(size=len(time))
+        for begin, hz, sweep in zip(rng.uniform(0, 2.8, 12), rng.uniform(200, 6000, 12), rng.normal(0, 3000, 12),
+                                    strict=True):  # fmt: skip
+            since = time - begin
+            total += 0.2 * np.where(since > 0, np.exp(-6 * since), 0) * np.sin(2 * np.pi * (hz + sweep * since) * since)
+        return total.astype(np.float32)
+
+    return [sound(seed) for seed in range(25)]
+
+
+def log_mel(waveform: np.ndarray) -> np.ndarray:
+    return corpus.log_mel_of(waveform.astype(np.float32), recipe.Features()).astype(np.float16)
+
+
+def as_mp3(waveform: np.ndarray) -> np.ndarray:
+    stream = io.BytesIO()
+    soundfile.write(stream, waveform, RATE_HZ, format="MP3")
+    stream.seek(0)
+    return soundfile.read(stream, dtype="float32")[0]
+
+
+CHANGES = {
+    "6 dB lower": lambda sound: sound / 2,
+    "trimmed": lambda sound: sound[7001:-9001],
+    "mp3": as_mp3,
+    "all of it": lambda sound: as_mp3(sound[7001:-9001] / 2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_copies_are_found_and_strangers_are_not(waveforms: list[np.ndarray], change: str) -> None:
+    sounds = [*waveforms, *(CHANGES[change](waveform) for waveform in waveforms[:12])]
+    found = duplicates.pairs(duplicates.words_of(log_mel(sound) for sound in sounds))
+    assert {(pair.first, pair.second) for pair in found} == {(number, 25 + number) for number in range(12)}
+
+
+def test_where_copies_begin(waveforms: list[np.ndarray]) -> None:
+    cut = waveforms[0][16_000:]
+    (pair,) = duplicates.pairs(duplicates.words_of([log_mel(waveforms[0]), log_mel(cut)]))
+    assert pair.shift_frames == pytest.approx(32, abs=2) and pair.alike > 0.9
+
+
+def test_silence_and_shreds_have_no_words() -> None:
+    flat, short = np.full((300, 128), -100, np.float16), np.zeros((5, 128), np.float16)
+    words = duplicates.words_of([flat, flat, short, short])
+    assert not len(words.words) and not duplicates.pairs(words)
+
+
+def test_pairs_across_groups() -> None:
+    pairs = [duplicates.Pair(0, 1, 1.0, 50, 0), duplicates.Pair(0, 2, 1.0, 50, 0)]
+    assert duplicates.across(pairs, ["noisy", "noisy", "test"]) == pairs[1:]

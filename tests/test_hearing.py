@@ -1,0 +1,109 @@
+"""What runs hear: scores against the tagger's, evidence where a sound is, resuming, and runs that won't do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from earwitness import hearing, logmel, patches, recipe, tagging
+from earwitness.corpus import Store
+from earwitness.errors import EarwitnessError, RunError
+
+
+def test_scores_are_means_over_windows_and_both_directions(
+    tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    """As a tagger's with windows half a patch apart and no further passes."""
+    store = Store(tiny_store)
+    run = hearing.open_run(tiny_trained_run, store)
+    heard = hearing.hear(run, store, store.rows("noisy"), tmp_path / "kept")
+    size = run.settings.patches.frames
+    for place, row in enumerate(store.rows("noisy")):
+        normal = logmel.normalise(store.log_mel(int(row)), store.moments.mean, store.moments.std)
+        windows = patches.windows(normal, frames=size, hop=size // 2).astype(np.float32)
+        both = [torch.from_numpy(np.ascontiguousarray(one)) for one in (windows, windows[:, ::-1])]
+        for found, logits in ((heard.teacher, run.network.teacher_logits), (heard.student, run.network.student_logits)):
+            expected = tagging.combine(*(logits(one).numpy() for one in both), classes=len(store.vocabulary))
+            np.testing.assert_allclose(found[place], expected.mean(axis=0), atol=1e-5)
+    lengths = np.array([[store.length(int(row))] for row in store.rows("noisy")])
+    assert (heard.first_frame >= 0).all() and (heard.end_frame > heard.first_frame).all()
+    assert (heard.end_frame <= lengths).all()
+
+
+def test_what_was_heard_is_not_heard_again(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    store = Store(tiny_store)
+    run, rows = hearing.open_run(tiny_trained_run, store), store.rows("noisy")
+    first = hearing.hear(run, store, rows[:4], tmp_path / "kept")
+    lines = (tmp_path / "kept").read_bytes()
+    again = hearing.hear(run, store, rows, tmp_path / "kept")
+    assert (tmp_path / "kept").read_bytes().startswith(lines)
+    np.testing.assert_array_equal(again.teacher[:4], first.teacher)
+
+
+def test_evidence_is_the_best_stretch_and_its_neighbours() -> None:
+    """One class: stretches of 60 frames every 30; the third and fourth score, the first does a little."""
+    logits = np.array([[-2.0], [-9.0], [3.0], [2.0], [-9.0]], np.float32)
+    first, end = hearing._evidence(logits, np.array([0, 30, 60, 90, 120]), 60, 180)
+    assert (first[0], end[0]) == (60, 150)
+
+
+def test_evidence_in_a_short_clips_repetitions_lies_in_the_clip() -> None:
+    logits = np.array([[-9.0], [-9.0], [5.0]], np.float32)
+    first, end = hearing._evidence(logits, np.array([0, 60, 120]), 60, 100)
+    assert (first[0], end[0]) == (20, 80)
+    first, end = hearing._evidence(logits, np.array([0, 60, 120]), 60, 30)
+    assert (first[0], end[0]) == (0, 30)
+
+
+def test_which_clips_are_out_of_fold(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    store = Store(tiny_store)
+    assert hearing.open_run(tiny_trained_run, store).fold == 0
+    other = shutil.copytree(tiny_store, tmp_path / "other")
+    text = (other / "clips.csv").read_text().replace(",curated,Bark,", ",curated,Purr,", 1)
+    (other / "clips.csv").write_text(text)
+    run = hearing.open_run(tiny_trained_run, Store(other))
+    assert run.fold is None and not run.same_store
+
+
+def refusal(folder: Path, store: Path) -> str:
+    with pytest.raises(EarwitnessError) as caught:
+        hearing.open_run(folder, Store(store))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_runs_that_will_not_do(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    assert "a shipped model, which has no teacher" in refusal(tiny_trained_run / "model", tiny_store)
+    assert "not a run" in refusal(tmp_path, tiny_store)
+    damaged = shutil.copytree(tiny_trained_run, tmp_path / "damaged")
+    head = json.loads((damaged / "run.json").read_text())
+    (damaged / "run.json").write_text(json.dumps(head | {"finished": False}))
+    assert "not finished" in refusal(damaged, tiny_store)
+    (damaged / "run.json").write_text(json.dumps(head | {"classes": ["Bark", "Moo"]}))
+    assert "the vocabulary is another" in refusal(damaged, tiny_store)
+    (damaged / "run.json").write_text("{")
+    assert "not readable" in refusal(damaged, tiny_store)
+    (damaged / "run.json").write_text(json.dumps(head))
+    newest = sorted((damaged / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert newest.name in refusal(damaged, tiny_store)
+
+
+def test_a_journal_in_use_is_refused(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    from earwitness import journal
+
+    store = Store(tiny_store)
+    run = hearing.open_run(tiny_trained_run, store)
+    with (
+        journal.opened(tmp_path / "kept", "x", busy=RunError("")),
+        pytest.raises(RunError, match="another `earwitness clean`"),
+    ):
+        hearing.hear(run, store, store.rows("noisy"), tmp_path / "kept")
+
+
+def test_doubled_classes_are_averaged(tiny_trained_run: Path) -> None:
+    """The rehearsal is the report's: its classes are doubled, so the tests above go both ways."""
+    assert recipe.load(tiny_trained_run / "recipe.toml").augmentation.reversal

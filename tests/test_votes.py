@@ -1,0 +1,23 @@
+"""Votes of the noisy labels."""
+
+import numpy as np
+
+from earwitness import votes
+
+
+def test_votes_tell_what_is_given_to_such_clips() -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.integers(3, size=900)
+    features = np.eye(3)[kind] + 0.3 * rng.normal(size=(900, 3))
+    given = np.eye(3)[np.where(rng.random(900) < 0.5, kind, rng.integers(3, size=900))]
+    found = votes.vote(rng, features, given, np.eye(3))
+    assert (found.of_others.argmax(axis=1) == [0, 1, 2]).all()
+    assert (found.of_noisy.argmax(axis=1) == kind).mean() > 0.8
+
+
+def test_a_clips_own_label_has_no_vote() -> None:
+    """Labels at random: with as many features as clips a regression would repeat them; the votes know nothing."""
+    rng = np.random.default_rng(1)
+    features, given = rng.normal(size=(200, 150)), (rng.random((200, 1)) < 0.5).astype(float)
+    found = votes.vote(rng, features, given, features[:1]).of_noisy[:, 0]
+    assert abs(np.corrcoef(found, given[:, 0])[0, 1]) < 0.25
