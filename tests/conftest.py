@@ -1,14 +1,16 @@
 """What many tests need: a tiny dataset in FSDKaggle2019's layout, a store prepared from it, and a tiny model."""
 
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 
-from earwitness import corpus, layouts, recipe, tables
+from earwitness import cli, corpus, layouts, recipe, tables
 from earwitness.labels import Vocabulary
 
 CLASSES = ("Bark", "Child_speech_and_kid_speaking", "Meow", "Purr")
@@ -154,3 +156,31 @@ def tiny_review(tiny_store: Path) -> Path:
 def own_review(tiny_review: Path, tmp_path: Path) -> Path:
     """A review folder of the test's own, to be changed."""
     return shutil.copytree(tiny_review, tmp_path / "review")
+
+
+class Answer(NamedTuple):
+    """What a call printed and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+Earwitness = Callable[..., Answer]
+
+
+@pytest.fixture
+def earwitness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Earwitness:
+    """Gives a command line, in this process."""
+
+    def call(*arguments: Any) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["earwitness", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Answer(status, out, err)
+
+    return call

@@ -10,14 +10,14 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from rich.cells import cell_len
 
-from conftest import CLASSES, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
+from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
 from earwitness import cli, layouts, recipe
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
@@ -27,34 +27,6 @@ from earwitness.tables import read_rows, read_scores, write_csv, write_scores
 
 VERBS = tuple(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names, limits or terminals")
-
-
-class Answer(NamedTuple):
-    """What a call printed and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-
-Earwitness = Callable[..., Answer]
-
-
-@pytest.fixture
-def earwitness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Earwitness:
-    """Gives a command line, in this process."""
-
-    def call(*arguments: Any) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["earwitness", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return Answer(status, out, err)
-
-    return call
 
 
 def program(*arguments: Any, **options: Any) -> "subprocess.CompletedProcess[str]":

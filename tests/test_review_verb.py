@@ -1,36 +1,17 @@
 """The verb `review`: export, import, refusals, and `prepare --decisions` after it."""
 
 import json
-import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from earwitness import cli, review_folder
+from conftest import Earwitness
+from earwitness import review_folder
 from earwitness.decisions import FILE_NAME, Decision, Decisions
 from earwitness.tables import read_rows
 
 SERVES = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `serve` is not installed")
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Gives a command line in this process; returns its status, and what it printed."""
-
-    def call(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["earwitness", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return (status, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture
@@ -49,37 +30,37 @@ def reviewed(own_review: Path) -> Path:
     return own_review
 
 
-def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, call: Call) -> None:
+def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     csv = tmp_path / "said.csv"
-    assert call("review", reviewed, "--export", csv) == (0, f"{csv}: 4 decisions on 3 clips\n", "")
+    assert earwitness("review", reviewed, "--export", csv) == (0, f"{csv}: 4 decisions on 3 clips\n", "")
     assert [row["reviewer"] for row in read_rows(csv, ("fname", "reviewer"))] == ["Anna", "Anna", "Anna", "Ben"]
     tasks = tmp_path / "tasks.json"
-    assert call("review", reviewed, "--export", tasks)[0] == 0
+    assert earwitness("review", reviewed, "--export", tasks)[0] == 0
     (reviewed / FILE_NAME).unlink()
     for path in (tasks, csv):
         added = 4 if path is tasks else 0
         expected = f"{path}: {added} decisions added, {4 - added} known already\n"
-        assert call("review", reviewed, "--import", path) == (0, expected, "")
-    assert call("review", reviewed, "--import", csv, "--export", tmp_path / "again.csv")[0] == 0
+        assert earwitness("review", reviewed, "--import", path) == (0, expected, "")
+    assert earwitness("review", reviewed, "--import", csv, "--export", tmp_path / "again.csv")[0] == 0
     again = read_rows(tmp_path / "again.csv", ("fname", "labels"))
     assert {(row["fname"], row["labels"]) for row in again} >= {("noisy0.wav", "Purr,Meow"), ("noisy1.wav", "")}
 
 
 @SERVES
-def test_export_works_whatever_became_of_the_store(reviewed: Path, tmp_path: Path, call: Call) -> None:
+def test_export_works_whatever_became_of_the_store(reviewed: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     summary = json.loads((reviewed / "summary.json").read_text())
     (reviewed / "summary.json").write_text(json.dumps(summary | {"fingerprint": "another"}))
-    assert call("review", reviewed, "--export", tmp_path / "said.csv")[0] == 0
-    status, _, err = call("review", reviewed, "--no-open", "--port", 0)
+    assert earwitness("review", reviewed, "--export", tmp_path / "said.csv")[0] == 0
+    status, _, err = earwitness("review", reviewed, "--no-open", "--port", 0)
     assert status == 2 and "verdicts are on another state of the store" in err
     (reviewed / "summary.json").write_text(json.dumps(summary | {"fingerprint": "another", "store": "/gone"}))
-    status, _, err = call("review", reviewed, "--no-open", "--port", 0)
+    status, _, err = earwitness("review", reviewed, "--no-open", "--port", 0)
     assert status == 2 and "decisions on another store's clips" in err
     assert err.count("\n") == 1
 
 
 @SERVES
-def test_refusals_are_one_line(own_review: Path, tmp_path: Path, call: Call) -> None:
+def test_refusals_are_one_line(own_review: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     for arguments, complaint in (
         ((tmp_path,), "no review folder; make one with `earwitness clean"),
         ((own_review, "--order", "loudness"), "loudness: no order of clips"),
@@ -88,15 +69,15 @@ def test_refusals_are_one_line(own_review: Path, tmp_path: Path, call: Call) -> 
         ((own_review, "--export", tmp_path / "a.csv"), "no decisions there yet; make some with `earwitness review"),
         ((own_review, "--import", tmp_path / "a.csv"), "a.csv: cannot be read"),
     ):
-        status, out, err = call("review", *arguments)
+        status, out, err = earwitness("review", *arguments)
         assert (status, out, err.count("\n")) == (2, "", 1), err
         assert complaint in err
 
 
-def test_prepare_takes_decisions(reviewed: Path, tiny_dataset: Path, tmp_path: Path, call: Call) -> None:
+def test_prepare_takes_decisions(reviewed: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     store, figures, csv = tmp_path / "store", tmp_path / "figures.json", tmp_path / "said.csv"
     arguments = ("prepare", tiny_dataset, "--out", store, "--workers", 1, "--json", figures)
-    status, out, err = call(*arguments, "--decisions", reviewed)
+    status, out, err = earwitness(*arguments, "--decisions", reviewed)
     assert (status, err) == (0, "")
     assert (
         "decisions: 1 clips are curated with their reviewers' labels, 1 that hold none of the classes are left out"
@@ -107,17 +88,19 @@ def test_prepare_takes_decisions(reviewed: Path, tiny_dataset: Path, tmp_path: P
     assert (report["reviewed"], report["nothing_heard"], report["unknown_fnames"]) == (1, 1, 0)
     index = {row["fname"]: row for row in read_rows(store / "clips.csv", ("fname", "role", "labels"))}
     assert (index["noisy0.wav"]["role"], index["noisy0.wav"]["labels"]) == ("curated", "Purr,Meow")
-    call("review", reviewed, "--export", csv)
-    call("review", reviewed, "--export", tmp_path / "tasks.json")
+    earwitness("review", reviewed, "--export", csv)
+    earwitness("review", reviewed, "--export", tmp_path / "tasks.json")
     for path in (csv, tmp_path / "tasks.json", reviewed / FILE_NAME):
-        assert "0 files decoded, 25 already there" in call(*arguments, "--decisions", path)[1]
+        assert "0 files decoded, 25 already there" in earwitness(*arguments, "--decisions", path)[1]
 
 
-def test_prepare_names_what_it_does_not_know(tiny_dataset: Path, tmp_path: Path, call: Call) -> None:
+def test_prepare_names_what_it_does_not_know(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     csv = tmp_path / "said.csv"
     csv.write_text("fname,labels\nelsewhere.wav,Bark\n")
-    status, out, _ = call("prepare", tiny_dataset, "--out", tmp_path / "store", "--workers", 1, "--decisions", csv)
+    status, out, _ = earwitness(
+        "prepare", tiny_dataset, "--out", tmp_path / "store", "--workers", 1, "--decisions", csv
+    )
     assert status == 0 and "1 corrections and decisions for names that no clip of the dataset has: elsewhere.wav" in out
     csv.write_text("fname,labels\nnoisy0.wav,Barc\n")
-    status, _, err = call("prepare", tiny_dataset, "--out", tmp_path / "store", "--decisions", csv)
+    status, _, err = earwitness("prepare", tiny_dataset, "--out", tmp_path / "store", "--decisions", csv)
     assert status == 2 and "line 2, labels: unknown label 'Barc'" in err

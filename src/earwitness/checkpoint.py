@@ -116,7 +116,9 @@ def restore(
 
 def clip_labels(path: Path) -> torch.Tensor | None:
     """Returns the labels of whole noisy clips that a checkpoint holds, (noisy clips, classes), or None."""
-    return load_file(path).get("clip_labels")
+    with safe_open(path, framework="pt") as tensors:
+        names = tensors.keys()
+        return tensors.get_tensor("clip_labels") if "clip_labels" in names else None
 
 
 def save_model(folder: Path, config: ModelConfig, network: TeacherStudent, *, card: str) -> None:

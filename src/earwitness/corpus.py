@@ -199,15 +199,10 @@ class _Journal:
         Returns the length in bytes of what was read.
         """
         held = self._frames_file.tell() // (2 * self._bands)
-        good_bytes = 0
         with self._path.open("rb") as lines:
-            for line in lines:
-                entry = _parse_entry(line)
-                if entry is None or entry.first_frame + entry.frames > held:
-                    break
-                self.entries[entry.path] = entry
-                self._end = max(self._end, entry.first_frame + entry.frames)
-                good_bytes += len(line)
+            found, good_bytes = files.whole_lines(lines, lambda line: _parse_entry(line, held))
+        self.entries = {entry.path: entry for entry in found}
+        self._end = max((entry.first_frame + entry.frames for entry in found), default=0)
         return good_bytes
 
 
@@ -248,12 +243,7 @@ def log_mel_of(waveform: NDArray[np.float32], features: recipe.Features) -> NDAr
     """Returns the log-mel of a waveform, trimmed first: (samples,) -> (frames, bands) float32 dB. Section 2.1."""
     return logmel.log_mel(
         audio.trim(waveform, below_peak_db=features.trim_below_peak_db),
-        sample_rate_hz=features.sample_rate_hz,
-        fft_length=features.fft_length,
-        hop_length=features.hop_length,
-        mel_bands=features.mel_bands,
-        fmin_hz=features.fmin_hz,
-        fmax_hz=features.fmax_hz,
+        **features.spectrum(),
         reference=None if features.reference == "peak" else features.reference,
         floor_db=features.floor_db,
     )
@@ -500,10 +490,12 @@ def _write_head(path: Path, head: dict[str, Any]) -> None:
     files.atomic_write(path / "store.json", json.dumps({"format": FORMAT, **head}, indent=1) + "\n")
 
 
-def _parse_entry(line: bytes) -> Entry | None:
+def _parse_entry(line: bytes, held: int) -> Entry | None:
+    """Returns what a journal line says; None where it is damaged, or promises frames beyond the first `held`."""
     try:
-        entry = Entry(**json.loads(line)) if line.endswith(b"\n") else None
-        return entry if entry and min(entry.first_frame, entry.frames) >= 0 else None
+        entry = Entry(**json.loads(line))
+        good = min(entry.first_frame, entry.frames) >= 0 and entry.first_frame + entry.frames <= held
+        return entry if good else None
     except (ValueError, TypeError):
         return None
 

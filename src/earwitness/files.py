@@ -2,9 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 try:
     import fcntl
@@ -56,6 +59,22 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
             except BlockingIOError:
                 raise busy from None
         yield
+
+
+def whole_lines(lines: Iterable[bytes], parse: Callable[[bytes], T | None]) -> tuple[list[T], int]:
+    """What the lines of a file that grows line by line come to, and how many bytes of them are good.
+
+    It ends before the first line that is torn, or of which `parse` makes None: whatever follows was written later.
+    """
+    found: list[T] = []
+    good_bytes = 0
+    for line in lines:
+        parsed = parse(line) if line.endswith(b"\n") else None
+        if parsed is None:
+            break
+        found.append(parsed)
+        good_bytes += len(line)
+    return found, good_bytes
 
 
 def _flush_to_disk(path: Path) -> None:

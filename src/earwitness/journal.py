@@ -47,18 +47,18 @@ class Journal:
         self._stream.seek(0)
         if self._stream.readline() != head:
             return 0
-        good_bytes = len(head)
-        for line in self._stream:
-            try:
-                key, text = json.loads(line)
-                values = np.frombuffer(base64.b64decode(text, validate=True), np.float32)
-            except (ValueError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            self.done[str(key)] = values
-            good_bytes += len(line)
-        return good_bytes
+        found, good_bytes = files.whole_lines(self._stream, _parsed)
+        self.done.update(found)
+        return len(head) + good_bytes
+
+
+def _parsed(line: bytes) -> tuple[str, Floats] | None:
+    """Returns a line's key and values; None where it is damaged."""
+    try:
+        key, text = json.loads(line)
+        return str(key), np.frombuffer(base64.b64decode(text, validate=True), np.float32)
+    except (ValueError, TypeError):
+        return None
 
 
 @contextmanager

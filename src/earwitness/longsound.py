@@ -100,12 +100,4 @@ def _between(found: Iterable[Floats], begin: int, end: int | None) -> Iterator[F
 
 
 def _levels(blocks: Iterable[Floats], features: recipe.Features) -> Iterator[Floats]:
-    return logmel.levels_in_blocks(
-        blocks,
-        sample_rate_hz=features.sample_rate_hz,
-        fft_length=features.fft_length,
-        hop_length=features.hop_length,
-        mel_bands=features.mel_bands,
-        fmin_hz=features.fmin_hz,
-        fmax_hz=features.fmax_hz,
-    )
+    return logmel.levels_in_blocks(blocks, **features.spectrum())

@@ -51,6 +51,10 @@ class Features(Section):
     )
     floor_db: float = setting(-100.0, "lowest value of a log-mel", unit="dB", lt=0)
 
+    def spectrum(self) -> dict[str, Any]:
+        """Returns the numbers of the mel spectrum by name: all but trimming, reference and floor."""
+        return self.model_dump(exclude={"trim_below_peak_db", "reference", "floor_db"})
+
     @model_validator(mode="after")
     def _within_nyquist(self) -> Self:
         if not self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:

@@ -106,13 +106,9 @@ def _begin(partial: Path, tagger: TagsFiles) -> dict[tuple[str, str], NDArray[np
     with partial.open("rb+") as stream:
         good_bytes = 0
         if tagger.digest and stream.readline() == tie:
-            good_bytes = len(tie)
-            for line in stream:
-                row = _parsed(line)
-                if row is None or len(row[1]) != len(tagger.vocabulary):
-                    break
-                done[row[0]] = row[1]
-                good_bytes += len(line)
+            found, read_bytes = files.whole_lines(stream, lambda line: _parsed(line, len(tagger.vocabulary)))
+            done.update(found)
+            good_bytes = len(tie) + read_bytes
         stream.truncate(good_bytes)
         if not good_bytes:
             stream.seek(0)
@@ -120,12 +116,11 @@ def _begin(partial: Path, tagger: TagsFiles) -> dict[tuple[str, str], NDArray[np
     return done
 
 
-def _parsed(line: bytes) -> tuple[tuple[str, str], NDArray[np.float64]] | None:
-    """Returns the file a line tells of and its scores; None for one that is torn."""
-    if not line.endswith(b"\n"):
-        return None
+def _parsed(line: bytes, classes: int) -> tuple[tuple[str, str], NDArray[np.float64]] | None:
+    """Returns the file a line tells of and its scores; None where it is damaged."""
     try:
         path, stamp, scores = json.loads(line)
-        return (str(path), str(stamp)), np.array(scores, np.float64).reshape(-1)
+        row = np.array(scores, np.float64).reshape(-1)
     except (ValueError, TypeError):
         return None
+    return ((str(path), str(stamp)), row) if len(row) == classes else None

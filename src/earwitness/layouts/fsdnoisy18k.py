@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .listing import Listing, Row, recognised, role_by, rows_of, sound_folder
+from .listing import Listing, recognised, rows_verified_by_ear
 
 _META = ("", "meta", "FSDnoisy18k.meta")
 _TRAIN_SOUND = ("audio_train", "FSDnoisy18k.audio_train")
@@ -17,10 +17,5 @@ def find(root: Path) -> Listing | None:
     metas = [root / name for name in _META]
     train = recognised(metas, ["train.csv"], "fname", "label", "manually_verified", "noisy_small")
     test = recognised(metas, ["test.csv"], "fname", "label", "aso_id")
-    rows: list[Row] = []
-    if train:
-        role = role_by("manually_verified", {"1": "curated", "0": "noisy"})
-        rows.extend(rows_of(train, role=role, folder=sound_folder(root, _TRAIN_SOUND), labels="label"))
-    if test:
-        rows.extend(rows_of(test, role="test", folder=sound_folder(root, _TEST_SOUND), labels="label"))
-    return Listing(root, rows) if train or test else None
+    rows = rows_verified_by_ear(root, train, test, train_sound=_TRAIN_SOUND, test_sound=_TEST_SOUND)
+    return None if rows is None else Listing(root, rows)

@@ -93,6 +93,23 @@ def role_by(column: str, roles: Mapping[str, str]) -> Callable[[Record], str]:
     return role
 
 
+def rows_verified_by_ear(
+    root: Path, train: Path | None, test: Path | None, *, train_sound: Sequence[str], test_sound: Sequence[str]
+) -> list[Row] | None:
+    """The rows of a training table whose column manually_verified tells curated from noisy, and of a test table.
+
+    Both have `fname,label`; `train_sound` and `test_sound` are the names their folders of sound go by. None where
+    there is neither table.
+    """
+    rows: list[Row] = []
+    if train:
+        role = role_by("manually_verified", {"1": "curated", "0": "noisy"})
+        rows.extend(rows_of(train, role=role, folder=sound_folder(root, train_sound), labels="label"))
+    if test:
+        rows.extend(rows_of(test, role="test", folder=sound_folder(root, test_sound), labels="label"))
+    return rows if train or test else None
+
+
 def first_existing(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
     """The first path that exists, of every name in the first folder, then in the second, and so on."""
     candidates = (folder / name for folder in folders for name in names)
