@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from earwitness.files import atomic_path, atomic_write
+from earwitness.files import atomic_path, atomic_write, whole_lines
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -88,3 +88,14 @@ def test_long_names_work(tmp_path):
     path = tmp_path / ("x" * 250 + ".csv")
     atomic_write(path, "x")
     assert path.read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "good_bytes"),
+    [(b"", [], 0), (b"1\n22\n", [1, 22], 5), (b"1\n2", [1], 2), (b"1\nx\n3\n", [1], 2), (b"x\n1\n", [], 0)],
+)
+def test_lines_are_read_up_to_the_first_that_is_torn_or_refused(content, found, good_bytes, tmp_path):
+    (tmp_path / "lines").write_bytes(content)
+    with (tmp_path / "lines").open("rb") as lines:
+        read = whole_lines(lines, lambda line: int(line) if line.strip().isdigit() else None)
+    assert read == (found, good_bytes)
