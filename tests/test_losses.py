@@ -132,3 +132,12 @@ def test_only_noisy_rows_are_forgiven(noisy_rows: str) -> None:
         "generalised": losses.generalised_cross_entropy(*late, q=0.7).mean(),
     }[noisy_rows]
     torch.testing.assert_close(loss(2), (2 * losses.cross_entropy(logits[:2], labels[:2]) + 3 * forgiving) / 5)
+
+
+def test_unknown_labels_are_left_out_of_cross_entropy() -> None:
+    """By hand: log 2 for the one known class of two at logit 0, and no gradient for the other."""
+    logits = torch.zeros(1, 2, requires_grad=True)
+    loss = losses.cross_entropy(logits, torch.tensor([[1.0, float("nan")]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2))
+    assert logits.grad is not None and logits.grad.tolist() == [[-0.5, 0.0]]

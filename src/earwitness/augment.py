@@ -146,7 +146,10 @@ def overlay_patches(patches: Floats, overlay: Overlay, *, std: Floats) -> Floats
 
 
 def overlay_labels(labels: Floats, overlay: Overlay) -> Floats:
-    """Returns the labels of both sounds: 1 - (1 - y_1)(1 - y_2), the chance that either has the class; (n, classes)."""
+    """Returns the labels of both sounds: 1 - (1 - y_1)(1 - y_2), the chance that either has the class; (n, classes).
+
+    NaN, not known, where it is so of either.
+    """
     both = 1.0 - (1.0 - labels) * (1.0 - labels[overlay.partner])
     return np.where(np.isfinite(overlay.level_db)[:, None], both, labels)
 

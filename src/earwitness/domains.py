@@ -7,6 +7,39 @@ Array = NDArray[np.float64]
 
 _PARTS = 5
 _RIDGE = 0.1
+_SEED = 0
+# Fewer clips than this on either side say nothing of a difference.
+_LEAST_CLIPS = 10
+# Main parts of the spectra that make the context.
+_CONTEXT_PARTS = 4
+
+
+def spectrum(log_mel: NDArray[np.floating]) -> Array:
+    """Returns mean and deviation of every band of a clip, (2 bands,) dB: what a recording sounds like as a whole."""
+    frames = np.asarray(log_mel, np.float64)
+    return np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
+
+
+def noisy_side(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
+    """Returns how far each clip (clips,) is on the noisy set's side by its spectrum; 0 where one set is too small."""
+    apart = np.zeros(len(noisy))
+    if min(noisy.sum(), (~noisy).sum()) >= _LEAST_CLIPS:
+        apart[~noisy], apart[noisy] = apartness(np.random.default_rng(_SEED), spectra[~noisy], spectra[noisy])
+    return apart
+
+
+def context(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
+    """Returns where clips seem to come from, (clips, 1 + parts): `noisy_side`, and the main parts of their spectra.
+
+    Mean 0 and deviation 1 over the noisy clips; no column where there are too few of them.
+    """
+    if noisy.sum() < _LEAST_CLIPS:
+        return np.zeros((len(noisy), 0))
+    mean, deviation = spectra[noisy].mean(axis=0), spectra[noisy].std(axis=0) + 1e-6
+    standard = (spectra - mean) / deviation
+    _, _, directions = np.linalg.svd(standard[noisy], full_matrices=False)
+    parts = np.column_stack([noisy_side(spectra, noisy), standard @ directions[:_CONTEXT_PARTS].T])
+    return np.asarray((parts - parts[noisy].mean(axis=0)) / (parts[noisy].std(axis=0) + 1e-9))
 
 
 def apartness(rng: np.random.Generator, first: Array, second: Array) -> tuple[Array, Array]:

@@ -12,12 +12,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import calibration, domains, hearing, labelsets, votes
+from . import beliefs, calibration, domains, hearing, labelsets, votes
 from .calibration import Calibration
 from .corpus import Store
 from .hearing import Heard, Run
-from .labelsets import Clips, LabelModel, Shrinkage
-from .relabelling import estimate_noise_rates
+from .labelsets import LabelModel, Shrinkage
+from .noiserates import estimate_noise_rates
 
 Array = NDArray[np.float64]
 
@@ -28,10 +28,6 @@ _FOCAL_SLOPE = 2.7
 _LEAST_TAGS = 20
 # Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
 _LEAST_SHIFT = 0.5
-# Factors on the log-odds of what is heard that are tried, and how many main parts of the spectra make the context.
-_SHARPNESS = (1.0, 1.5, 2.0)
-_STEPS = 20
-_CONTEXT_PARTS = 4
 # Curated labels: what share of tags is taken to be right before anything is heard, and how firmly (in clips).
 _CURATED_KEPT, _CURATED_FALSE, _CURATED_LOST = 0.95, 0.05, 1.0
 _CURATED_FIRMNESS = Shrinkage(rates_clips=1e6, share_clips=1e6, slope_clips=1e9)
@@ -91,7 +87,7 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
     given = store.labels[rows]
     heard_by = [_hear(run, store, rows, keep, watcher) for run in runs]
-    spectra = np.stack([_spectrum(store, int(row)) for row in rows])
+    spectra = np.stack([domains.spectrum(store.log_mel(int(row))) for row in rows])
     sources = [_sources_of(heard, noisy, given, spectra) for heard in heard_by]
     weights = _weights(runs, store.folds[rows], noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
@@ -102,11 +98,11 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
     learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
-    apartness = _apart(spectra, noisy)
-    combined = combine(heard, given, _context(apartness, spectra, noisy), noisy, held_out)
+    combined = combine(heard, given, domains.context(spectra, noisy), noisy, held_out)
     return Judged(
         rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
-        learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out), apartness,
+        learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out),
+        domains.noisy_side(spectra, noisy),
     )  # fmt: skip
 
 
@@ -132,16 +128,12 @@ def combine(
     """
     classes = given.shape[1]
     known = given[held_out] if held_out.any() else given[~noisy] if (~noisy).any() else given
-    prior = calibration.log_odds(np.array([known.mean()], np.float64))
-    clips = Clips(calibration.log_odds(heard) - prior, given.astype(np.float64), context)
+    clips = beliefs.clips_of(heard, given, context, prior=float(known.mean()))
     probability, mistaken = np.zeros(heard.shape), np.zeros((classes, classes))
     model = None
     if noisy.any():
         ours = clips.part(noisy)
-        kept_by_class = estimate_noise_rates(heard[noisy], given[noisy]).kept
-        kept = float(np.average(kept_by_class, weights=heard[noisy].sum(axis=0)))
-        sharpness, model = _sharpened(ours, kept)
-        ours = ours._replace(heard_odds=sharpness * ours.heard_odds)
+        ours, model = beliefs.fit_sharpened(ours, heard[noisy])
         probability[noisy] = labelsets.believe(ours, model).present
         mistaken = labelsets.confusions(ours, model)
     if not noisy.all():
@@ -153,41 +145,6 @@ def combine(
         firm = replace(fitted, kept=begun.kept, false=begun.false, lost=begun.lost)
         probability[~noisy] = labelsets.believe(ours, firm).present
     return Combined(probability, model, mistaken)
-
-
-def _sharpened(clips: Clips, kept: float) -> tuple[float, LabelModel]:
-    """Returns by what factor to sharpen the log-odds of what is heard, and the model fitted then.
-
-    The calibration comes from curated clips; in the noisy set, the same odds may mean more or less. `kept` is the rate
-    at which true labels were given by the slope of given on heard, which needs no model of sets; the model finds a rate
-    of its own, which falls as the ear is trusted more. The factor is the one at which both agree.
-    """
-    begun = labelsets.begin(clips.given.shape[1], contexts=clips.context.shape[1])
-
-    def fitted(sharpness: float) -> tuple[LabelModel, float]:
-        sharper = clips._replace(heard_odds=sharpness * clips.heard_odds)
-        model = labelsets.fit(sharper, begun, shrinkage=Shrinkage(), steps=_STEPS)
-        present = labelsets.believe(sharper, model).present
-        return model, float((present * clips.given).sum() / present.sum())
-
-    found = np.array([fitted(sharpness)[1] for sharpness in _SHARPNESS])
-    order = np.argsort(found)
-    chosen = float(np.interp(kept, found[order], np.array(_SHARPNESS)[order]))
-    return chosen, fitted(chosen)[0]
-
-
-def _context(apartness: Array, spectra: Array, noisy: NDArray[np.bool_]) -> Array:
-    """Returns where clips seem to come from, (clips, 1 + parts): how apart they are, and their spectra's main parts.
-
-    Mean 0 and deviation 1 over the noisy clips; no column where there are too few of them.
-    """
-    if noisy.sum() < 10:
-        return np.zeros((len(noisy), 0))
-    mean, deviation = spectra[noisy].mean(axis=0), spectra[noisy].std(axis=0) + 1e-6
-    standard = (spectra - mean) / deviation
-    _, _, directions = np.linalg.svd(standard[noisy], full_matrices=False)
-    parts = np.column_stack([apartness, standard @ directions[:_CONTEXT_PARTS].T])
-    return np.asarray((parts - parts[noisy].mean(axis=0)) / (parts[noisy].std(axis=0) + 1e-9))
 
 
 def calibrated(
@@ -227,12 +184,6 @@ def _weights(runs: Sequence[Run], folds: NDArray[np.int64], noisy: NDArray[np.bo
     return np.asarray(counts / counts.sum(axis=0))
 
 
-def _spectrum(store: Store, row: int) -> Array:
-    """Returns mean and deviation of every band of a clip, (2 bands,) dB: what a recording sounds like as a whole."""
-    log_mel = np.asarray(store.log_mel(row), np.float64)
-    return np.concatenate([log_mel.mean(axis=0), log_mel.std(axis=0)])
-
-
 def _shift_deviation(
     heard: Array, given: NDArray[np.float32], probability: Array, noisy: NDArray[np.bool_], held_out: NDArray[np.bool_]
 ) -> float:
@@ -252,11 +203,3 @@ def _shift_deviation(
         by_model = (probability * given)[noisy].sum(axis=0)[seen] / labels[seen]
         found.append(float((calibration.log_odds(by_slope) - calibration.log_odds(by_model)).std()))
     return max(found)
-
-
-def _apart(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
-    """Returns how far each clip (clips,) is on the noisy set's side by its spectrum; 0 where one set is too small."""
-    apart = np.zeros(len(noisy))
-    if min(noisy.sum(), (~noisy).sum()) >= 10:
-        apart[~noisy], apart[noisy] = domains.apartness(np.random.default_rng(_SEED), spectra[~noisy], spectra[noisy])
-    return apart

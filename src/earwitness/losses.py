@@ -49,13 +49,18 @@ def arcface(cosines: torch.Tensor, labels: torch.Tensor, *, scale: float, margin
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Returns the binary cross-entropy -sum_c [y log p + (1-y) log(1-p)], p = sigmoid(logit); a scalar."""
+    """Returns the binary cross-entropy -sum_c [y log p + (1-y) log(1-p)], p = sigmoid(logit); a scalar.
+
+    A label that is NaN is not known, and its class is left out of the sum.
+    """
     return _cross_entropy_of_rows(logits, labels).mean()
 
 
 def _cross_entropy_of_rows(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    per_class = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
-    return per_class.sum(dim=1)
+    known = ~labels.isnan()
+    targets = labels.float().nan_to_num()
+    per_class = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+    return (per_class * known).sum(dim=1)
 
 
 def bootstrapped_labels(logits: torch.Tensor, labels: torch.Tensor, *, beta: float) -> torch.Tensor:

@@ -99,7 +99,11 @@ def label_noisy(noisy: Augmented, *, teacher: Teacher, stage: Stage, doubled: bo
     Report: Algorithm 1, line 3. Soft labels and a share of the given label depart from print: docs/paper.md, row 8.
     """
     given = noisy.rows.y
-    if stage.pseudo_labels in ("given", "clip"):  # labels of whole clips are made beforehand, by `relabelling`
+    if stage.pseudo_labels in (
+        "given",
+        "clip",
+        "masked",
+    ):  # labels of whole clips are made beforehand, by `relabelling`
         return given
     logits = teacher(noisy.rows.x)
     guessed = (
@@ -141,7 +145,7 @@ def algorithm_1(
     y_u_hat = torch.cat([v_hat.rows.y, y_w_hat])  # line 5
     v_mixed = mixed(v_hat.rows, rng=rng, alpha=settings.mixup_alpha)  # line 6
     u_mixed = mixed(Rows(u_hat, y_u_hat), rng=rng, alpha=settings.mixup_alpha)  # line 7
-    per_patch = float(y_w_hat.sum(dim=1).mean())
+    per_patch = float(y_w_hat.nansum(dim=1).mean())
     if stage.shared:
         return TrainingBatches(None, curated_first(v_mixed, u_mixed), per_patch, len(v), teacher_rows=len(v))
     return TrainingBatches(v_mixed, u_mixed, per_patch, len(v))

@@ -139,15 +139,25 @@ class Stage(Section):
     ramp_steps: int | None = setting(None, "the same in steps; replaces ramp_epochs", unit="steps", ge=0)
     anneal_steps: int | None = setting(None, "the same in steps; replaces anneal_epochs", unit="steps", ge=0)
     threshold: float = setting(0.5, "the teacher's score above which a pseudo-label is 1", symbol="eta", ge=0, le=1)
-    pseudo_labels: Literal["hard", "soft", "clip", "given"] = setting(
-        "hard", "Eq. 1; the teacher's scores as they are; its scores of the whole clip; or the given labels kept"
+    pseudo_labels: Literal["hard", "soft", "clip", "masked", "given"] = setting(
+        "hard",
+        "Eq. 1; the teacher's scores as they are; its scores of the whole clip; the given labels, less absences that "
+        "the teacher doubts; or the given labels kept",
     )
+    masked_share: float = setting(
+        0.02, "pseudo_labels = masked: of the clips that a class was not given to, so many are left out of its loss: "
+        "those in which the teacher hears it most", ge=0, le=1,
+    )  # fmt: skip
     relabel_every_steps: int = setting(
-        200, "pseudo_labels = clip: the teacher hears all noisy clips anew every so many steps", unit="steps", ge=1
+        200,
+        "pseudo_labels = clip, masked: the teacher hears all noisy clips anew every so many steps",
+        unit="steps",
+        ge=1,
     )
-    believe_given: bool = setting(
-        True, "pseudo_labels = clip: the given label moves a class's odds by what it is found to be worth"
-    )
+    believe: Literal["heard", "classes", "sets"] = setting(
+        "classes", "pseudo_labels = clip: what is heard alone, or moved by what the given label is found to be worth: "
+        "class by class, or weighing all sets of at most two classes and where the recording seems to come from",
+    )  # fmt: skip
     certainty_power: float = setting(
         0.0,
         "pseudo_labels = clip: noisy clips are drawn by this power of their highest label; 0: all alike",
@@ -227,6 +237,12 @@ class Recipe(Section):
     optimizer: Optimizer = Optimizer()
     tagging: Tagging = Tagging()
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _masks_only_in_cross_entropy(self) -> Self:
+        if self.loss.kind != "cross-entropy" and any(stage.pseudo_labels == "masked" for stage in self.stages):
+            raise ValueError("pseudo_labels = masked needs loss.kind = cross-entropy, which can leave classes out")
+        return self
 
     @property
     def stages(self) -> tuple[Stage, Stage]:

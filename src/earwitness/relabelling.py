@@ -1,78 +1,32 @@
 """Soft labels for whole noisy clips: what the teacher hears, weighed by how far the given labels can be believed.
 
 Departs from print: docs/paper.md, row 8. The report labels one patch at a time by a hard threshold and ignores the
-labels that came with the clip. Here each clip has one soft label a class, made from windows over all of it, and the
-given label moves its odds by a factor that is estimated from the noisy set itself.
+labels that came with the clip. Here each clip has one soft label a class, made from windows over all of it, and what
+was given moves its odds by as much as it is found to be worth in the noisy set itself: class by class (`noiserates`),
+or by weighing all small sets of labels (`labelsets`).
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import logmel, patches
+from . import beliefs, domains, labelsets, logmel, patches
 from .corpus import Store
-from .recipe import Recipe
+from .noiserates import believed, estimate_noise_rates, expected_noise_rates, masked
+from .recipe import Recipe, Stage
 from .tagging import Floats, Scorer, combine
 
 _ROWS = 64
-# Rates are kept off 0 and 1, where one label would settle the matter whatever the teacher hears.
-_LEAST_RATE, _GREATEST_RATE = 1e-3, 0.99
-# A class's own rates count against those of all classes as if this many clips of average weight spoke for the latter.
-_SHRINKAGE_CLIPS = 20.0
-
-
-class NoiseRates(NamedTuple):
-    """How labels were given, each (classes,): P(given | truly present) and P(given | truly absent)."""
-
-    kept: NDArray[np.float64]
-    false: NDArray[np.float64]
-
-
-def estimate_noise_rates(heard: NDArray[np.float64], given: NDArray[np.floating]) -> NoiseRates:
-    """Returns the rates at which labels were given, from the teacher's probabilities and the given labels.
-
-    heard, given (clips, classes). If `heard` is calibrated, E[given | heard] = false + (kept - false) * heard: a line
-    for each class, whose slope and height are fitted by least squares. A class's slope is drawn towards that of all
-    classes, the more so the less its `heard` varies.
-    """
-    heard_deviation = heard - heard.mean(axis=0)
-    given_deviation = given - given.mean(axis=0)
-    covariance = (heard_deviation * given_deviation).sum(axis=0)
-    variance = (heard_deviation**2).sum(axis=0)
-    common = covariance.sum() / max(variance.sum(), 1e-12)
-    weight = _SHRINKAGE_CLIPS * variance.mean() / max(len(heard), 1)
-    slope = (covariance + weight * common) / np.maximum(variance + weight, 1e-12)
-    false = np.clip(given.mean(axis=0) - slope * heard.mean(axis=0), _LEAST_RATE, 0.5)
-    kept = np.clip(false + slope, false, _GREATEST_RATE)
-    return NoiseRates(kept, false)
-
-
-def expected_noise_rates(heard: NDArray[np.float64], given: NDArray[np.floating]) -> NoiseRates:
-    """Returns the rates to begin with: half of what is present was given, and the rest of what was given is false."""
-    kept = np.full(given.shape[1], 0.5)
-    false = (given.mean(axis=0) - 0.5 * heard.mean(axis=0)) / (1.0 - heard.mean(axis=0))
-    return NoiseRates(kept, np.clip(false, _LEAST_RATE, 0.5))
-
-
-def believed(heard: NDArray[np.float64], given: NDArray[np.floating], rates: NoiseRates) -> NDArray[np.float64]:
-    """Returns P(truly present | heard, given) by Bayes' rule, the given label independent of what is heard.
-
-    odds = heard / (1 - heard) * (kept / false if given else (1 - kept) / (1 - false)); all (clips, classes).
-    """
-    for_present = np.where(given > 0, rates.kept, 1.0 - rates.kept)
-    for_absent = np.where(given > 0, rates.false, 1.0 - rates.false)
-    present, absent = heard * for_present, (1.0 - heard) * for_absent
-    return present / (present + absent)
 
 
 class ClipLabels:
     """The labels of the noisy clips under way: given at first, then made anew each time the teacher is asked.
 
     `rows` are the noisy clips' rows in the store, `labels` their (clips, classes) float32 labels, `rates` the noise
-    rates found last.
+    rates found last. The curated clips, by their rows, say how frequent classes are and what the noisy ones are not.
     """
 
     def __init__(
@@ -81,16 +35,19 @@ class ClipLabels:
         rows: NDArray[np.int64],
         settings: Recipe,
         *,
-        prior: NDArray[np.floating],
-        believe_given: bool,
+        stage: Stage,
+        curated: NDArray[np.int64],
     ) -> None:
-        self._store, self._rows, self._settings, self._believe_given = store, rows, settings, believe_given
+        self._store, self._rows, self._settings, self._stage = store, rows, settings, stage
+        self._curated = curated
         self._place = np.full(len(store.clips), -1, dtype=np.int64)
         self._place[rows] = np.arange(len(rows))
         given = store.labels[rows]
+        prior = (store.labels[curated].sum(axis=0) + 0.5) / (len(curated) + 1.0)
         heard = np.broadcast_to(prior, given.shape).astype(np.float64)
         self.rates = expected_noise_rates(heard, given)
-        self.labels = (believed(heard, given, self.rates) if believe_given else given).astype(np.float32)
+        believes = stage.pseudo_labels == "clip" and stage.believe != "heard"
+        self.labels = (believed(heard, given, self.rates) if believes else given).astype(np.float32)
 
     def refresh(self, teacher: Scorer) -> None:
         """Makes the labels anew from what the teacher hears in each whole clip."""
@@ -100,7 +57,26 @@ class ClipLabels:
             frames=self._settings.patches.frames, classes=given.shape[1], reversal=self._settings.augmentation.reversal,
         )  # fmt: skip
         self.rates = estimate_noise_rates(heard, given)
-        self.labels = (believed(heard, given, self.rates) if self._believe_given else heard).astype(np.float32)
+        self.labels = self._labels(heard, given).astype(np.float32)
+
+    def _labels(self, heard: NDArray[np.float64], given: NDArray[np.floating]) -> NDArray[np.float64]:
+        if self._stage.pseudo_labels == "masked":
+            return masked(heard, given, share=self._stage.masked_share)
+        if self._stage.believe == "classes":
+            return believed(heard, given, self.rates)
+        if self._stage.believe == "sets":
+            prior = float(self._store.labels[self._curated].mean())
+            clips = beliefs.clips_of(heard, given, self._context, prior=prior)
+            return labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
+        return heard
+
+    @cached_property
+    def _context(self) -> NDArray[np.float64]:
+        """Where the noisy clips seem to come from, (clips, contexts)."""
+        rows = np.concatenate([self._rows, self._curated])
+        spectra = np.stack([domains.spectrum(self._store.log_mel(int(row))) for row in rows])
+        noisy = np.arange(len(rows)) < len(self._rows)
+        return domains.context(spectra, noisy)[noisy]
 
     def summary(self) -> dict[str, float]:
         """What the given labels are found to be worth, means over all classes and labels.
@@ -111,7 +87,7 @@ class ClipLabels:
         return {
             "given_if_present": float(self.rates.kept.mean()),
             "given_if_absent": float(self.rates.false.mean()),
-            "given_labels_right": float((self.labels * given).sum() / max(given.sum(), 1.0)),
+            "given_labels_right": float(self.labels[given > 0].sum() / max(given.sum(), 1.0)),
         }
 
     def shares(self, power: float) -> NDArray[np.float64] | None:

@@ -190,14 +190,14 @@ class _Run:
 
     def _clip_labels(self, stage: recipe.Stage, restored: Path | None) -> relabelling.ClipLabels | None:
         """Returns the labels by whole clips, as a checkpoint left them, where the stage works with them."""
-        if stage.method != "teacher-student" or stage.pseudo_labels != "clip":
+        if stage.method != "teacher-student" or stage.pseudo_labels not in ("clip", "masked"):
             return None
         labels = relabelling.ClipLabels(
             self._store,
             self._split.noisy,
             self._settings,
-            prior=(self._store.labels[self._split.curated].sum(0) + 0.5) / (len(self._split.curated) + 1.0),
-            believe_given=stage.believe_given,
+            stage=stage,
+            curated=self._split.curated,
         )
         kept = checkpoint.clip_labels(restored) if restored else None
         if kept is not None:

@@ -1,0 +1,45 @@
+"""What to believe of noisy clips: the estimates of the noise by classes and by sets of labels, made to agree.
+
+Used by training, to label noisy clips, and by cleaning, to judge them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import calibration, labelsets, noiserates
+from .labelsets import Clips, LabelModel, Shrinkage
+
+Array = NDArray[np.float64]
+
+# Factors on the log-odds of what is heard that are tried, and the steps of each fit.
+_SHARPNESS = (1.0, 1.5, 2.0)
+_SHARPENING_STEPS = 20
+
+
+def clips_of(heard: Array, given: NDArray[np.floating], context: Array, *, prior: float) -> Clips:
+    """Returns what is known of clips from P(present | heard) (clips, classes) and the prior that is behind it."""
+    prior_odds = calibration.log_odds(np.array([prior]))
+    return Clips(calibration.log_odds(heard) - prior_odds, given.astype(np.float64), context)
+
+
+def fit_sharpened(clips: Clips, heard: Array) -> tuple[Clips, LabelModel]:
+    """Returns the clips with the log-odds of what is heard sharpened by one factor, and the model fitted to them.
+
+    What is heard, P(present | heard) (clips, classes), is right for curated clips; in the noisy set the same odds may
+    mean more or less. At what rate true labels were given is estimated twice: by the slope of given on heard, which
+    needs no model of sets, and by the model, whose rate falls as the ear is trusted more. The factor is the one at
+    which both agree.
+    """
+    start = labelsets.begin(clips.given.shape[1], contexts=clips.context.shape[1])
+    kept = np.average(noiserates.estimate_noise_rates(heard, clips.given).kept, weights=heard.sum(axis=0))
+
+    def fitted(factor: float) -> tuple[Clips, LabelModel, float]:
+        sharper = clips._replace(heard_odds=factor * clips.heard_odds)
+        model = labelsets.fit(sharper, start, shrinkage=Shrinkage(), steps=_SHARPENING_STEPS)
+        present = labelsets.believe(sharper, model).present
+        return sharper, model, float((present * clips.given).sum() / present.sum())
+
+    found = np.array([fitted(factor)[2] for factor in _SHARPNESS])
+    order = np.argsort(found)
+    sharper, model, _ = fitted(float(np.interp(kept, found[order], np.array(_SHARPNESS)[order])))
+    return sharper, model

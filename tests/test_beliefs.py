@@ -1,0 +1,27 @@
+"""Both estimates of the noise brought together, by simulation."""
+
+import numpy as np
+import pytest
+
+from earwitness import beliefs, calibration, labelsets, noiserates
+from test_labelsets import simulated
+
+
+def test_both_estimates_agree_on_how_many_true_labels_were_given() -> None:
+    """A right ear is left nearly alone: the factor is 1 or so, and both rates are the simulated one."""
+    clips, truth = simulated(3000, 8, kept=0.6, empty=0.3)
+    heard = calibration.sigmoid(clips.heard_odds + calibration.log_odds(np.array([truth.mean()])))
+    sharper, model = beliefs.fit_sharpened(clips, heard)
+    assert sharper.heard_odds[0, 0] / clips.heard_odds[0, 0] == pytest.approx(1.0, abs=0.15)
+    present = labelsets.believe(sharper, model).present
+    by_sets = (present * clips.given).sum() / present.sum()
+    by_slope = np.average(noiserates.estimate_noise_rates(heard, clips.given).kept, weights=heard.sum(axis=0))
+    truly = (truth * clips.given).sum() / truth.sum()  # of the clips that there are: each has a label
+    assert by_sets == pytest.approx(by_slope, abs=0.01) and by_slope == pytest.approx(truly, abs=0.02)
+    assert ((present - truth) ** 2).mean() < ((heard - truth) ** 2).mean()
+
+
+def test_clips_of_probabilities_by_hand() -> None:
+    """Heard at 0.2, prior 0.5: log-odds -log 4 less 0."""
+    found = beliefs.clips_of(np.array([[0.2]]), np.array([[1.0]], np.float32), np.zeros((1, 0)), prior=0.5)
+    assert found.heard_odds[0, 0] == pytest.approx(-np.log(4)) and found.given[0, 0] == 1
