@@ -73,11 +73,11 @@ class Backbone(nn.Module):
 
     def maps(self, patches: torch.Tensor) -> torch.Tensor:
         """Returns the last stage's maps of patches (n, frames, mels): (n, features, frames / 8 p, mels / 8 p)."""
-        # The one channel comes last in memory: else the first stage is laid out otherwise than the rest, and half of a
-        # narrow network's time goes into copies.
-        x = patches.unsqueeze(-1).permute(0, 3, 1, 2)
+        # Pooled with the one channel first in memory, where torch is three times as fast. Then it comes last: else the
+        # first stage is laid out otherwise than the rest, and half of a narrow network's time goes into copies.
         if self.input_pooling > 1:
-            x = functional.avg_pool2d(x, self.input_pooling)
+            patches = functional.avg_pool2d(patches.unsqueeze(1), self.input_pooling).squeeze(1)
+        x = patches.unsqueeze(-1).permute(0, 3, 1, 2)
         for number, stage in enumerate(self.stages):
             x = stage(self.shrink(x) if number else x)
         return x
