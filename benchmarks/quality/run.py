@@ -2,9 +2,10 @@
 
     python benchmarks/quality/run.py STORE --work FOLDER --grid benchmarks/quality/grid.toml --results results.jsonl
 
-A method is a recipe of the package and nothing else. Each finished run appends one line to the results: method, seed,
-lwlrap of the store's test clips with its interval, each clip's share of it (for paired comparisons by render.py), CPU
-minutes, peak memory, versions, the command. Runs that have a line are not made again; a run that was killed is
+A method is a recipe of the package and nothing else. Where the grid names a variant of the labels, the store is
+STORE-VARIANT.store beside STORE (variants.py, filtered.py). Each finished run appends one line to the results: method,
+seed, lwlrap of the store's test clips with its interval, each clip's share of it (for paired comparisons by render.py),
+CPU minutes, peak memory, versions, the command. Runs that have a line are not made again; a run that was killed is
 resumed.
 """
 
@@ -40,13 +41,15 @@ def earwitness(*arguments: object, log: Path) -> tuple[float, int]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024
 
 
-def wanted(grid: Path) -> Iterator[dict[str, Any]]:
-    """Yields the runs of a grid file, in its order: {"method", "recipes", "fold", "seed"}."""
+def wanted(grid: Path, store: Path) -> Iterator[dict[str, Any]]:
+    """Yields the runs of a grid file, in its order: {"store", "method", "recipes", "fold", "seed"}."""
     for entry in tomllib.loads(grid.read_text("utf-8"))["run"]:
+        variant = f"-{entry['variant']}" if "variant" in entry else ""
         for seed in entry["seeds"]:
             yield {
-                "method": entry["method"], "recipes": entry["recipes"], "set": entry.get("set", []),
-                "fold": str(entry.get("fold", "all")), "seed": seed,
+                "store": f"{store.stem}{variant}{store.suffix}", "method": entry["method"],
+                "recipes": entry["recipes"], "set": entry.get("set", []), "fold": str(entry.get("fold", "all")),
+                "seed": seed,
             }  # fmt: skip
 
 
@@ -60,8 +63,9 @@ def key(run: dict[str, Any]) -> tuple[str, str, str, int]:
     return run["store"], run["method"], run["fold"], run["seed"]
 
 
-def carry_out(run: dict[str, Any], store: Path, work: Path, results: Path) -> None:
-    """Trains, scores and notes one run."""
+def carry_out(run: dict[str, Any], stores: Path, work: Path, results: Path) -> None:
+    """Trains, scores and notes one run; its store lies in the folder `stores`."""
+    store = stores / run["store"]
     name = f"{store.stem}-{run['method']}-fold{run['fold']}-seed{run['seed']}"
     folder = work / re.sub(r"[^\w.-]+", "_", name)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -105,11 +109,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--parallel", type=int, default=PARALLEL)
     options = parser.parse_args()
-    runs = [run | {"store": options.store.name} for run in wanted(options.grid)]
+    runs = list(wanted(options.grid, options.store))
     left = [run for run in runs if key(run) not in finished(options.results)]
     print(f"{len(runs) - len(left)} of {len(runs)} runs have their line; {len(left)} to go", flush=True)
     with ThreadPoolExecutor(options.parallel) as pool:
-        jobs = {pool.submit(carry_out, run, options.store, options.work, options.results): run for run in left}
+        jobs = {pool.submit(carry_out, run, options.store.parent, options.work, options.results): run for run in left}
         for job, run in jobs.items():
             error = job.exception()
             print(f"{run['method']}, seed {run['seed']}: {error or 'done'}", flush=True)
