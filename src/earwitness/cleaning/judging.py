@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import calibration, domains, hearing, labelsets, votes
-from .calibration import Calibration
-from .corpus import Store
+from .. import calibration, domains, labelsets
+from ..calibration import Calibration
+from ..corpus import Store
+from ..labelsets import Clips, LabelModel, Shrinkage
+from ..relabelling import estimate_noise_rates
+from . import hearing, votes
 from .hearing import Heard, Run
-from .labelsets import Clips, LabelModel, Shrinkage
-from .relabelling import estimate_noise_rates
 
 Array = NDArray[np.float64]
 
