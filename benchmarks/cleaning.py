@@ -25,7 +25,8 @@ import soundfile
 from cleanlab.internal.multilabel_scorer import ClassLabelScorer, MultilabelScorer
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from earwitness import audio, calibration, cleaning, hearing, judging, layouts, tables
+from earwitness import audio, calibration, layouts, tables
+from earwitness.cleaning import findings, hearing, judging
 from earwitness.corpus import Store
 
 DRAWS = 1000
@@ -151,7 +152,7 @@ def rates_inside(
     inside: dict[str, list[bool]] = {"wrong": [], "missing": []}
     for column in range(true.shape[1]):
         y, g = true[:, column], given[:, column]
-        wrong, missing = cleaning.rates(
+        wrong, missing = findings.rates(
             rng, judged.probability[chosen][:, column], g, shift_deviation=judged.shift_deviation
         )
         for name, interval, number, count in (

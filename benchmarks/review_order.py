@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness import review_folder, tables
+from earwitness import tables
+from earwitness.reviewing import folder as review_folder
 from earwitness.serving.desk import ordered
 
 FIRST = (25, 50, 100, 200)

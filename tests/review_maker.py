@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from earwitness import audio, corpus, layouts, recipe, review_folder, synthetic, tables
+from earwitness import audio, corpus, layouts, recipe, synthetic, tables
+from earwitness.reviewing import folder as review_folder
 
 
 def write_review(out: Path, store: Path, truth: dict[str, set[str]] | None = None, *, seed: int = 0) -> Path:

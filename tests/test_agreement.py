@@ -2,7 +2,7 @@
 
 import pytest
 
-from earwitness.agreement import cohens_kappa
+from earwitness.reviewing.agreement import cohens_kappa
 
 
 def test_worked_by_hand() -> None:

@@ -38,16 +38,29 @@ def tree(module: str) -> ast.Module:
 
 @cache
 def floors() -> dict[str, int]:
-    """The floor of every module and every wing, as the table of the document has it."""
+    """The floor of every module and every wing, as the document's table has it: tables, layouts, cleaning.votes."""
     rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE)
-    named = [(module, int(floor)) for floor, cell in rows for module in re.findall(r"`(\w+)(?:\.py|/)`", cell)]
+    cells = [(name, int(floor)) for floor, cell in rows for name in re.findall(r"`(\w+(?:/\w+)?)(?:\.py|/)`", cell)]
+    named = [(name.replace("/", "."), floor) for name, floor in cells]
     assert len(named) == len(dict(named)), "a module has two floors"
     return dict(named)
 
 
+@cache
+def spread_wings() -> set[str]:
+    """The wings whose modules have floors of their own; they themselves have none."""
+    return {name.partition(".")[0] for name in floors() if "." in name}
+
+
+def place_of(module: str) -> str:
+    """Where the table has a module: under its own name, or its wing's where the wing is on one floor."""
+    wing = module.partition(".")[0]
+    return module if wing in spread_wings() else wing
+
+
 def floor_of(module: str) -> int:
-    """The floor of a module; what is in a wing is on the wing's."""
-    return floors()[module.partition(".")[0]]
+    """The floor of a module; the empty __init__.py of a wing on several floors is below them all."""
+    return 1 if module in spread_wings() else floors()[place_of(module)]
 
 
 def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -112,7 +125,14 @@ def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_every_module_has_a_floor() -> None:
-    assert set(floors()) == {module.partition(".")[0] for module in MODULES}
+    assert set(floors()) == {place_of(module) for module in MODULES} - spread_wings()
+
+
+def test_wings_on_several_floors_are_a_docstring_themselves() -> None:
+    """Else each of their modules would load what the others need, whatever its floor."""
+    assert spread_wings()
+    for wing in spread_wings():
+        assert len(tree(wing).body) == 1 and ast.get_docstring(tree(wing)), wing
 
 
 def test_imports_never_go_up() -> None:

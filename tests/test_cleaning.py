@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from conftest import RATE_HZ, Unwatched, tone
-from earwitness import clean, cleaning, corpus, files, layouts, recipe, review_folder
+from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
-from earwitness.cleaning import Limits, Verdict
+from earwitness.cleaning import clean, findings
+from earwitness.cleaning.findings import Limits, Verdict
+from earwitness.cleaning.judging import Judged
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
-from earwitness.judging import Judged
+from earwitness.reviewing import folder as review_folder
 
 
 def beliefs(store: Store, probability: np.ndarray) -> Judged:
@@ -34,14 +36,14 @@ def beliefs(store: Store, probability: np.ndarray) -> Judged:
      (False, 0.1, "unsure")],
 )  # fmt: skip
 def test_verdicts_by_hand(given: bool, probability: float, expected: str) -> None:
-    assert cleaning.verdict(given, probability, Limits(sure=0.75)) == expected
+    assert findings.verdict(given, probability, Limits(sure=0.75)) == expected
 
 
 def test_given_tags_and_likely_ones_are_listed(tiny_store: Path) -> None:
     store = Store(tiny_store)
     p = np.full((20, 4), 0.01)
     p[15, 2] = 0.3
-    found = cleaning.verdicts(beliefs(store, p), store, np.full(20, 0.5), Limits(least=0.05))
+    found = findings.verdicts(beliefs(store, p), store, np.full(20, 0.5), Limits(least=0.05))
     listed = {(one.place, one.column) for one in found}
     assert listed == {(int(place), int(column)) for place, column in np.argwhere(store.labels[:20] > 0)} | {(15, 2)}
     # 64 frames a second, and half a second that was cut off.
@@ -52,16 +54,16 @@ def test_cleaned_labels_are_those_believed() -> None:
     def one(kind: str, p: float) -> Verdict:
         return Verdict(0, 0, 0, 1, kind, p, p, 0.0, 1.0)
 
-    assert cleaning.is_believed(one("keep", 0.9)) and cleaning.is_believed(one("add", 0.9))
-    assert cleaning.is_believed(one("unsure", 0.6)) and not cleaning.is_believed(one("unsure", 0.4))
-    assert not cleaning.is_believed(one("drop", 0.1))
+    assert findings.is_believed(one("keep", 0.9)) and findings.is_believed(one("add", 0.9))
+    assert findings.is_believed(one("unsure", 0.6)) and not findings.is_believed(one("unsure", 0.4))
+    assert not findings.is_believed(one("drop", 0.1))
 
 
 def test_rates_of_certain_beliefs() -> None:
     """Of four given, one is wrong; of four truly there, one was not given: no doubt, hardly an interval."""
     p = np.array([0.9999, 0.9999, 0.9999, 0.0001, 0.9999, 0.0001])
     given = np.array([True, True, True, True, False, False])
-    wrong, missing = cleaning.rates(np.random.default_rng(0), p, given, shift_deviation=0.1)
+    wrong, missing = findings.rates(np.random.default_rng(0), p, given, shift_deviation=0.1)
     assert wrong.rate == pytest.approx(0.25, abs=0.01) and missing.rate == pytest.approx(0.25, abs=0.01)
     assert wrong.high - wrong.low < 0.01
 
@@ -76,8 +78,8 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Bark\n")
     corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
     store = Store(tmp_path / "store")
-    found = cleaning.trimmed_seconds(
-        store, np.array([0, 1]), cleaning.require_sounds(store, None), tmp_path / "kept", Unwatched()
+    found = findings.trimmed_seconds(
+        store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", Unwatched()
     )
     np.testing.assert_allclose(found, 0.5, atol=0.04)
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from earwitness import decision_files, review_folder
-from earwitness.decisions import FILE_NAME, Decision, Decisions
 from earwitness.errors import EarwitnessError, ReviewError
-from earwitness.review_folder import ReviewFolder
+from earwitness.reviewing import decision_files
+from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions
+from earwitness.reviewing.folder import ReviewFolder
 from earwitness.tables import read_rows
 
 WHEN = "2026-01-02T03:04:05.000006Z"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from earwitness.decisions import (
+from earwitness.errors import ReviewError
+from earwitness.reviewing.decisions import (
     CHANGED,
     GIVEN,
     LEASE_SECONDS,
@@ -28,7 +29,6 @@ from earwitness.decisions import (
     outcome_of,
     settled,
 )
-from earwitness.errors import ReviewError
 
 CLIPS = [ClipName("noisy", f"{number}.wav") for number in range(40)]
 ORDER = {clip: number for number, clip in enumerate(CLIPS)}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness import corpus, duplicates, recipe
+from earwitness import corpus, recipe
+from earwitness.cleaning import duplicates
 
 RATE_HZ = 32_000
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness import hearing, logmel, patches, recipe, tagging
+from earwitness import logmel, patches, recipe, tagging
+from earwitness.cleaning import hearing
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError, RunError
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from earwitness import calibration, judging
+from earwitness import calibration
+from earwitness.cleaning import judging
 
 
 def simulated(*, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

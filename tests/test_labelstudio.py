@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from conftest import CLASSES
-from earwitness import labelstudio, review_folder
-from earwitness.decisions import Decision
 from earwitness.errors import ReviewError
 from earwitness.labels import Vocabulary
-from earwitness.review_folder import ReviewFolder
+from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing import labelstudio
+from earwitness.reviewing.decisions import Decision
+from earwitness.reviewing.folder import ReviewFolder
 
 # As Label Studio 1.x exports a task of this interface: accounts as objects, an upload's prefix, fields of its own.
 EXPORTED = {

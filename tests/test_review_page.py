@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from earwitness import review_folder
-from earwitness.decisions import FILE_NAME, Decision, Decisions
+from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if not CHROMIUM:

@@ -9,8 +9,8 @@ import pytest
 from earwitness import corpus, layouts, recipe
 from earwitness.corrections import correct
 from earwitness.dataset import Dataset
-from earwitness.decisions import Decision
 from earwitness.errors import TableError
+from earwitness.reviewing.decisions import Decision
 from earwitness.tables import read_rows
 
 

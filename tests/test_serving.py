@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness import review_folder
-from earwitness.decisions import FILE_NAME, Decision, Decisions, now
 from earwitness.errors import ReviewError
-from earwitness.review_folder import ReviewFolder
+from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions, now
+from earwitness.reviewing.folder import ReviewFolder
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 pytest.importorskip("gradio", reason="the extra `serve` is not installed")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from earwitness import votes
+from earwitness.cleaning import votes
 
 
 def test_votes_tell_what_is_given_to_such_clips() -> None:

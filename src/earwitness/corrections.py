@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .dataset import Clip, Dataset, Problem
-from .decisions import Decision, settled
 from .errors import TableError
 from .labels import Vocabulary
 from .layouts.listing import split_labels
+from .reviewing.decisions import Decision, settled
 
 REMOVE = "remove"
 

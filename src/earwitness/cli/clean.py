@@ -35,12 +35,12 @@ def clean(
 
     opened = corpus.Store(store)
     use_threads(threads)
-    from .. import clean, cleaning
+    from ..cleaning import clean, findings
 
     with Watching() as watcher:
         summary = clean.clean(
             [run, *(others or [])], opened, out,
-            limits=cleaning.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
+            limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
     _tell(summary, out)
 

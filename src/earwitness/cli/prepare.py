@@ -11,7 +11,7 @@ from .screen import bar, end_with_problems, list_some, say
 
 if TYPE_CHECKING:
     from ..dataset import Dataset
-    from ..decisions import Decision
+    from ..reviewing.decisions import Decision
 
 
 def prepare(
@@ -96,8 +96,8 @@ def _as_wished(
 
 def _decided(path: Path, found: "Dataset") -> "list[Decision]":
     """Returns the decisions in a file or a review folder; says which tasks of Label Studio are no clip."""
-    from .. import decision_files
-    from ..review_folder import Clip
+    from ..reviewing import decision_files
+    from ..reviewing.folder import Clip
 
     clips = [Clip(clip.fname, clip.role, clip.path, ()) for clip in found.clips if clip.role != "test"]
     decisions, unknown = decision_files.read(path, clips, found.vocabulary)

@@ -10,8 +10,8 @@ from .options import HostOption, OpenOption, PortOption, open_browser, require_r
 from .screen import list_some, say
 
 if TYPE_CHECKING:
-    from ..decisions import Decisions
-    from ..review_folder import ReviewFolder
+    from ..reviewing.decisions import Decisions
+    from ..reviewing.folder import ReviewFolder
 
 
 def review(
@@ -38,7 +38,7 @@ def review(
 ) -> None:
     """Settle doubtful tags by ear, on a page in the browser. What is decided is kept at once."""
     require_room_for(export)
-    from .. import review_folder
+    from ..reviewing import folder as review_folder
 
     found = review_folder.read(folder)
     if import_:
@@ -61,7 +61,7 @@ def _serve(
 ) -> None:
     from dataclasses import replace
 
-    from .. import review_folder
+    from ..reviewing import folder as review_folder
     from ..serving import run
 
     run.require_extra()
@@ -93,7 +93,7 @@ def _serve(
 
 
 def _import(found: "ReviewFolder", path: Path) -> None:
-    from .. import decision_files
+    from ..reviewing import decision_files
 
     brought, unknown = decision_files.read(path, found.clips, found.vocabulary)
     fnames = {clip.fname for clip in found.clips}
@@ -108,8 +108,8 @@ def _import(found: "ReviewFolder", path: Path) -> None:
 
 
 def _export(found: "ReviewFolder", path: Path) -> None:
-    from .. import decision_files
-    from ..decisions import FILE_NAME, Decisions
+    from ..reviewing import decision_files
+    from ..reviewing.decisions import FILE_NAME, Decisions
 
     # Whatever store they were made for: nothing that somebody heard is to be out of reach.
     decisions = Decisions(found.path / FILE_NAME, None)
@@ -122,7 +122,7 @@ def _export(found: "ReviewFolder", path: Path) -> None:
 
 
 def _decisions(found: "ReviewFolder") -> "Decisions":
-    from ..decisions import FILE_NAME, Decisions
+    from ..reviewing.decisions import FILE_NAME, Decisions
 
     return Decisions(found.path / FILE_NAME, found.fingerprint)
 

@@ -8,8 +8,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from .. import decision_files
 from ..errors import AudioError, EarwitnessError
+from ..reviewing import decision_files
 from .desk import Desk
 
 STATIC = Path(__file__).parent / "static"

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import corpus
-from ..decisions import SKIPPED, ClipName, Decision, Decisions, Taken, now, outcome_of
 from ..errors import ReviewError
-from ..review_folder import Clip, ReviewFolder
-from ..review_order import clip_values
+from ..reviewing.decisions import SKIPPED, ClipName, Decision, Decisions, Taken, now, outcome_of
+from ..reviewing.folder import Clip, ReviewFolder
+from ..reviewing.order import clip_values
 from .media import Media, media_of
 
 ORDERS = ("value", "random", "fname")

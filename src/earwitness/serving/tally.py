@@ -6,9 +6,9 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from ..agreement import cohens_kappa
-from ..decisions import NOTHING, SKIPPED, ClipName, Decision
-from ..review_folder import ReviewFolder
+from ..reviewing.agreement import cohens_kappa
+from ..reviewing.decisions import NOTHING, SKIPPED, ClipName, Decision
+from ..reviewing.folder import ReviewFolder
 
 
 def agreement(folder: ReviewFolder, decisions: Sequence[Decision]) -> list[dict[str, Any]]:

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from . import checkpoint, corpus, journal, logmel, patches, recipe, start
-from .errors import RecipeError, RunError
-from .network import FRAME_STRIDE, TeacherStudent
-from .tagging import Floats, combine
+from .. import checkpoint, corpus, journal, logmel, patches, recipe, start
+from ..errors import RecipeError, RunError
+from ..network import FRAME_STRIDE, TeacherStudent
+from ..tagging import Floats, combine
 
 _CHUNK = 32
 _STRETCH_SECONDS = 1.0

@@ -17,10 +17,10 @@ import soundfile
 import soxr
 from jinja2 import Environment, PackageLoader
 
-from . import audio, files
-from .cleaning import Twins, Verdict
-from .corpus import Store
-from .errors import AudioError
+from .. import audio, files
+from ..corpus import Store
+from ..errors import AudioError
+from .findings import Twins, Verdict
 from .judging import Watcher
 
 matplotlib.use("Agg")

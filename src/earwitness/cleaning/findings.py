@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, calibration, domains, duplicates, files, journal, review_folder, tables
-from .calibration import Interval
-from .corpus import SILENT, Store
+from .. import audio, calibration, domains, files, journal, tables
+from ..calibration import Interval
+from ..corpus import SILENT, Store
+from ..errors import RunError
+from ..reviewing import folder as review_folder
+from . import duplicates
 from .duplicates import Pair
-from .errors import RunError
 from .judging import Judged, Watcher
 
 FORMAT = 1

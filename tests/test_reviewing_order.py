@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earwitness.review_order import clip_values
+from earwitness.reviewing.order import clip_values
 
 
 def test_worked_by_hand() -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cleaning, cleanpage, hearing, judging
-from .cleaning import Limits
-from .corpus import Store
-from .errors import RunError
+from ..corpus import Store
+from ..errors import RunError
+from . import findings, hearing, judging
+from .findings import Limits
 from .judging import Watcher
+from .page import write as write_page
 
 
 def clean(
@@ -25,25 +26,25 @@ def clean(
 
     RunError where a run, the folder or the sound files are not what they should be, before any work is done.
     """
-    cleaning.refuse_strange_folder(out, store)
+    findings.refuse_strange_folder(out, store)
     opened = [hearing.open_run(run, store) for run in runs]
     refuse_same_run(opened)
-    sounds = cleaning.require_sounds(store, audio_root)
+    sounds = findings.require_sounds(store, audio_root)
     for run in opened:
         if not run.same_store:
             watcher.note(f"{run.folder}: learnt from another store, so none of its clips count as held out")
     judged = judging.judge(opened, store, out / "heard", watcher)
-    seconds = cleaning.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
-    verdicts = cleaning.verdicts(judged, store, seconds, limits)
+    seconds = findings.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
+    verdicts = findings.verdicts(judged, store, seconds, limits)
     watcher.begun("looking for duplicates", len(store.clips))
-    twins = cleaning.find_duplicates(store, on_clip=watcher.advanced)
-    cleaning.write_verdicts(out / "verdicts.csv", verdicts, store, sounds)
-    left_out = cleaning.write_cleaned(out / "cleaned.csv", verdicts, store, sounds)
-    cleaning.write_duplicates(out / "duplicates.csv", twins.pairs, store, sounds)
-    content = cleaning.summary(judged, store, verdicts, twins, left_out)
+    twins = findings.find_duplicates(store, on_clip=watcher.advanced)
+    findings.write_verdicts(out / "verdicts.csv", verdicts, store, sounds)
+    left_out = findings.write_cleaned(out / "cleaned.csv", verdicts, store, sounds)
+    findings.write_duplicates(out / "duplicates.csv", twins.pairs, store, sounds)
+    content = findings.summary(judged, store, verdicts, twins, left_out)
     if page:
-        cleanpage.write(out / "report.html", content, verdicts, twins, store, sounds, watcher)
-    cleaning.write_summary(out / "summary.json", content)
+        write_page(out / "report.html", content, verdicts, twins, store, sounds, watcher)
+    findings.write_summary(out / "summary.json", content)
     return content
 
 

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from . import files, labelstudio, tables
+from .. import files, tables
+from ..errors import ReviewError, TableError
+from ..labels import Vocabulary
+from ..layouts.listing import split_labels
+from . import labelstudio
 from .decisions import FILE_NAME, OUTCOMES, Decision, Decisions, moment, now, outcome_of
-from .errors import ReviewError, TableError
-from .labels import Vocabulary
-from .layouts.listing import split_labels
-from .review_folder import Clip, ReviewFolder
+from .folder import Clip, ReviewFolder
 
 COLUMNS = ("fname", "role", "labels", "reviewer", "outcome", "when", "given", "seconds")
 FORMS = ".csv, .json (Label Studio's tasks) or .xml (its labelling interface)"

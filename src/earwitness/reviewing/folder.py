@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import tables
-from .errors import ReviewError, TableError
-from .labels import Vocabulary
+from .. import tables
+from ..errors import ReviewError, TableError
+from ..labels import Vocabulary
 
 FORMAT = 1
 VERDICTS = ("keep", "drop", "add", "unsure")

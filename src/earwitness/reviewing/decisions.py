@@ -18,7 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import ReviewError
+from ..errors import ReviewError
 
 FILE_NAME = "decisions.sqlite"
 FORMAT = 1

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from conftest import CLASSES
-from earwitness import corpus, review_folder
+from earwitness import corpus
 from earwitness.errors import ReviewError
-from earwitness.review_folder import Clip, Tag, find_sounds, read
+from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing.folder import Clip, Tag, find_sounds, read
 from earwitness.tables import read_rows, write_csv
 
 

@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import beliefs, calibration, domains, hearing, labelsets, votes
-from .calibration import Calibration
-from .corpus import Store
+from .. import beliefs, calibration, domains, labelsets
+from ..calibration import Calibration
+from ..corpus import Store
+from ..labelsets import LabelModel, Shrinkage
+from ..noiserates import estimate_noise_rates
+from . import hearing, votes
 from .hearing import Heard, Run
-from .labelsets import LabelModel, Shrinkage
-from .noiserates import estimate_noise_rates
 
 Array = NDArray[np.float64]
 

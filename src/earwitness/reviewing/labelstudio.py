@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
+from ..errors import ReviewError
+from ..labels import Vocabulary
 from .decisions import NOTHING, SKIPPED, ClipName, Decision, moment, now, outcome_of
-from .errors import ReviewError
-from .labels import Vocabulary
-from .review_folder import Clip, ReviewFolder
+from .folder import Clip, ReviewFolder
 
 NONE_OF_THESE = "(none of these)"
 _LOCAL = "/data/local-files/?d="
