@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_the_cleaned_list_can_be_prepared(cleaned: Path, tiny_store: Path, tmp_p
         assert {str(clip.path): set(clip.labels) for clip in dataset.by_role(role)} == labels
     report = corpus.prepare(dataset, tmp_path / "again", recipe.Features(), workers=1)
     assert report.clips["curated"] == 10
+
+
+def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:
+    assert (cleaned / "cleaned.csv").read_text().startswith("fname,labels,split\n")
+    store = Store(tiny_store)
+    store.clips = (replace(store.clips[0], recordings=("x", "y")), *store.clips[1:])
+    findings.write_cleaned(tmp_path / "cleaned.csv", [], store, findings.require_sounds(store, None))
+    clips = layouts.read_dataset(tmp_path / "cleaned.csv").clips
+    assert [clip.recordings for clip in clips if clip.recordings] == [("x", "y")]
+    assert clips[0].path == store.clips[0].path
 
 
 def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -> None:

@@ -103,7 +103,8 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     assert report.pop("seconds") > 0
     assert report == {
         "clips": {"curated": 10, "noisy": 10, "test": 6}, "decoded": 26, "kept": 0, "left_out": 0, "silent": 0,
-        "known_bad": 0, "relabelled": 0, "removed": 0, "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
+        "curated_groups": 10, "recordings_in_two_roles": 0, "known_bad": 0, "relabelled": 0, "removed": 0,
+        "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
     }  # fmt: skip
     answer = earwitness("prepare", tiny_dataset, "--out", store)
     assert answer == (0, f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there\n", "")
@@ -123,6 +124,26 @@ def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwi
     assert "test0.wav" in listed[0]
     assert more == "... and 2 more"
     assert last == f"clips left out: 12; all of them in {tmp_path / 'store' / 'bad_files.csv'}"
+
+
+def test_prepare_tells_of_recordings(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    clips = layouts.read_dataset(tiny_dataset).clips
+    recordings = {"curated0.wav": "x", "curated1.wav": "x", "noisy3.wav": "n;t", "test2.wav": "t", "test4.wav": "x,t"}
+    rows = [(one.path, ",".join(one.labels), one.role, recordings.get(one.fname, "")) for one in clips]
+    write_csv(tmp_path / "list.csv", ("fname", "labels", "split", "recording"), rows)
+    figures = tmp_path / "figures.json"
+    answer = earwitness(
+        "prepare", tmp_path / "list.csv", "--out", tmp_path / "store", "--workers", 1, "--json", figures
+    )
+    assert answer.status == 0
+    paths = {one.fname: one.path for one in clips}
+    assert answer.out.splitlines()[1:] == [
+        "curated clips of one recording are kept in one fold: 10 clips in 9 groups",
+        "recordings with clips both in the test set and among those to learn from: 2, so scores on the "
+        f"test set will flatter; one is x: {paths['curated0.wav']} (curated) and {paths['test4.wav']} (test)",
+    ]
+    found = json.loads(figures.read_text("utf-8"))
+    assert (found["curated_groups"], found["recordings_in_two_roles"]) == (9, 2)
 
 
 def test_prepare_another_recipe(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:

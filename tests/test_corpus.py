@@ -200,6 +200,42 @@ def test_clips_added_and_taken_away(own_dataset: Path, tmp_path: Path) -> None:
     assert [clip.fname for clip in Store(tmp_path / "store").clips] == [one.fname for one in tiny_sounds()[1:]]
 
 
+def with_recordings(dataset: Path, recordings: dict[str, str]) -> None:
+    """Gives the curated clips of a tiny dataset their recordings, by fname."""
+    sounds = [one for one in tiny_sounds() if one.role == "curated"]
+    rows = [(one.fname, ",".join(one.labels), recordings.get(one.fname, "")) for one in sounds]
+    tables.write_csv(dataset / "train_curated.csv", ("fname", "labels", "recording"), rows)
+
+
+def test_clips_of_one_recording_are_in_one_fold(own_dataset: Path, tmp_path: Path) -> None:
+    """Recordings that become known draw the folds anew, and nothing is decoded for it; gone, all is as before."""
+    out = tmp_path / "store"
+    assert prepared(own_dataset, out).curated_groups == 10
+    before, index = Store(out), (out / "clips.csv").read_bytes()
+    fingerprint = before.fingerprint()
+    assert index.startswith(b"fname,role,labels,usage,fold,path,first_frame,frames,remark\n")
+    apart = next(n for n in range(1, 10) if before.folds[n] != before.folds[0])
+    with_recordings(own_dataset, {"curated0.wav": "x", f"curated{apart}.wav": "x; y"})
+    report = prepared(own_dataset, out)
+    assert (report.decoded, report.curated_groups, report.leaks) == (0, 9, ())
+    store = Store(out)
+    assert store.folds[apart] == store.folds[0] and store.fingerprint() != fingerprint
+    assert [clip.recordings for clip in store.clips if clip.recordings] == [("x",), ("x", "y")]
+    assert set(store.folds[:10].tolist()) == set(range(5))
+    written = times(out)
+    prepared(own_dataset, out)
+    assert times(out) == written
+    with_recordings(own_dataset, {})
+    prepared(own_dataset, out)
+    assert (out / "clips.csv").read_bytes() == index and Store(out).fingerprint() == fingerprint
+
+
+def test_fewer_recordings_than_folds_are_in_none(own_dataset: Path, tmp_path: Path) -> None:
+    with_recordings(own_dataset, {f"curated{n}.wav": str(n % 4) for n in range(10)})
+    assert prepared(own_dataset, tmp_path / "store").curated_groups == 4
+    assert set(Store(tmp_path / "store").folds.tolist()) == {-1}
+
+
 def test_a_file_in_two_roles_is_decoded_once(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone("Bark", seconds=1, seed=0), 32_000)
     rows = [("a.wav", "Bark", "curated"), ("a.wav", "Meow", "noisy")]

@@ -283,11 +283,17 @@ def esc50(root, fold="5"):
 def test_esc50(tmp_path):
     dataset = read_dataset(esc50(tmp_path))
     assert dataset.clips == (
-        Clip("1-100032-A-0.wav", ("dog",), tmp_path / "audio" / "1-100032-A-0.wav", "curated"),
-        Clip("5-9032-A-0.wav", ("chirping_birds",), tmp_path / "audio" / "5-9032-A-0.wav", "test"),
+        Clip("1-100032-A-0.wav", ("dog",), tmp_path / "audio" / "1-100032-A-0.wav", "curated", None, ("100032",)),
+        Clip("5-9032-A-0.wav", ("chirping_birds",), tmp_path / "audio" / "5-9032-A-0.wav", "test", None, ("9032",)),
     )
     with pytest.raises(TableError, match=r"esc50\.csv line 3, fold: unknown fold '6': use one of 1, 2, 3, 4, 5"):
         read_dataset(esc50(tmp_path, fold="6"))
+
+
+def test_esc50_without_its_sources_has_them_by_name(tmp_path):
+    table = "filename,fold,category\n1-100032-A-0.wav,1,dog\nother.wav,2,dog\n"
+    put(tmp_path, {"meta/esc50.csv": table, "audio/1-100032-A-0.wav": "", "audio/other.wav": ""})
+    assert [clip.recordings for clip in read_dataset(tmp_path).clips] == [("100032",), ()]
 
 
 def test_problems_name_the_tables_own_columns(tmp_path):
@@ -309,9 +315,10 @@ def test_urbansound8k(tmp_path):
             "audio/fold10/100648-1-0-0.wav": "",
         },
     )
+    audio = root / "audio"
     assert read_dataset(root).clips == (
-        Clip("100032-3-0-0.wav", ("dog_bark",), root / "audio" / "fold5" / "100032-3-0-0.wav", "curated"),
-        Clip("100648-1-0-0.wav", ("car_horn",), root / "audio" / "fold10" / "100648-1-0-0.wav", "test"),
+        Clip("100032-3-0-0.wav", ("dog_bark",), audio / "fold5" / "100032-3-0-0.wav", "curated", None, ("100032",)),
+        Clip("100648-1-0-0.wav", ("car_horn",), audio / "fold10" / "100648-1-0-0.wav", "test", None, ("100648",)),
     )
 
 
@@ -384,6 +391,12 @@ def test_csv_with_splits(tmp_path):
     assert dataset.clips[1].path == root / "sub" / "b.wav"
     assert dataset.vocabulary == TWO
     assert read_dataset(str(root)) == dataset
+
+
+def test_csv_with_recordings(tmp_path):
+    table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))
+    assert [clip.recordings for clip in dataset.clips] == [("77",), ("77", "x y"), ("a", "b"), ()]
 
 
 def test_csv_with_absolute_names_elsewhere(tmp_path):

@@ -3,7 +3,7 @@
 A store is a folder:
 
     store.json     format, the features it was made with, vocabulary, mean and deviation of every mel band
-    clips.csv      one row a clip: its role, labels, fold, and where its frames lie
+    clips.csv      one row a clip: its role, labels, fold, and where its frames lie; its recordings where any are known
     log_mels.f16   all frames of all clips, (frames, mel bands) float16 dB, one clip after the other
     journal.jsonl  one line a decoded file, written after its frames: what lets a killed `prepare` go on
     bad_files.csv  every clip that was left out, and why
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import audio, files, logmel, recipe, tables
-from .dataset import Clip, Dataset, Problem
+from .dataset import Clip, Dataset, Leak, Problem, groups_by_recording, leaks
 from .errors import AudioError, StoreError, TableError
 from .folds import FOLDS, stratified_folds
 from .labels import Vocabulary
@@ -39,6 +39,8 @@ ROLES = ("curated", "noisy", "test")
 _FOLDS_SEED = 0
 SILENT = "silent throughout: kept whole"
 _COLUMNS = ("fname", "role", "labels", "usage", "fold", "path", "first_frame", "frames", "remark")
+# A column only where a clip has one: a store that knows none is byte for byte what it was before there were recordings.
+_RECORDING = "recording"
 _BAD_COLUMNS = ("fname", "role", "path", "problem")
 
 
@@ -63,13 +65,19 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What `prepare` did: files decoded now, files already there, clips in the store by role, clips left out."""
+    """What `prepare` did: files decoded now, files already there, clips in the store by role, clips left out.
+
+    curated_groups: how many groups of curated clips there are that share no recording. leaks: the recordings that test
+    clips share with others.
+    """
 
     decoded: int
     kept: int
     clips: dict[str, int]
     problems: tuple[Problem, ...]
     silent: tuple[str, ...]
+    curated_groups: int
+    leaks: tuple[Leak, ...]
 
 
 class Store:
@@ -381,7 +389,7 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     if not any(clip.role != "test" for clip in good):
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
     folds = folds_of(good)
-    index = tables.csv_text(_COLUMNS, [_index_row(clip, entry, folds.get(clip)) for clip, entry in good.items()])
+    index = _index(good, folds)
     head = {"features": features.model_dump(), "vocabulary": list(dataset.vocabulary.names), "complete": True}
     if not _is_current(out, index, head):
         moments = _moments(good, out, features.mel_bands)
@@ -392,7 +400,8 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     silent = tuple(clip.fname for clip, entry in good.items() if entry.remark == SILENT)
     paths = {str(clip.path) for clip in dataset.clips}
     decoded = sum(not journal.entries[path].error for path in tried)
-    return Report(decoded, len(paths) - len(tried), counts, problems, silent)
+    groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
+    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good))
 
 
 def _write_if_new(path: Path, text: str) -> None:
@@ -427,18 +436,29 @@ def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
 
 
 def folds_of(clips: Iterable[Clip]) -> dict[Clip, int]:
-    """Returns the fold of each curated clip: it follows from their fnames and labels, whatever their order.
+    """Returns the fold of each curated clip: it follows from fnames, labels and recordings, whatever their order.
 
-    Fewer curated clips than folds are in none.
+    Clips that share a recording are in one fold. Where there are fewer groups of such clips than folds, no clip is in
+    a fold.
     """
     curated = sorted((clip for clip in clips if clip.role == "curated"), key=lambda clip: clip.fname)
-    if len(curated) < FOLDS:
+    groups = groups_by_recording(curated)
+    if len(set(groups)) < FOLDS:
         return {}
     # Not the dataset's vocabulary, in whose order ties would be broken: these names, sorted, and no others.
     label_sets = [clip.labels for clip in curated]
     labels = Vocabulary.from_labels(label_sets).encode_all(label_sets)
-    fold_of = stratified_folds(np.random.default_rng(_FOLDS_SEED), labels, folds=FOLDS)
+    fold_of = stratified_folds(np.random.default_rng(_FOLDS_SEED), labels, folds=FOLDS, groups=np.array(groups))
     return dict(zip(curated, fold_of.tolist(), strict=True))
+
+
+def _index(good: dict[Clip, Entry], folds: dict[Clip, int]) -> str:
+    """Returns the text of clips.csv."""
+    rows = [_index_row(clip, entry, folds.get(clip)) for clip, entry in good.items()]
+    if not any(clip.recordings for clip in good):
+        return tables.csv_text(_COLUMNS, rows)
+    recordings = [",".join(clip.recordings) for clip in good]
+    return tables.csv_text((*_COLUMNS, _RECORDING), [(*row, one) for row, one in zip(rows, recordings, strict=True)])
 
 
 def _index_row(clip: Clip, entry: Entry, fold: int | None) -> tuple[str, ...]:
@@ -454,16 +474,21 @@ def _read_index(path: Path) -> tuple[tuple[Clip, ...], NDArray[np.int64], NDArra
     clips = tuple(
         Clip(
             fname=row["fname"],
-            labels=tuple(label for label in row["labels"].split(",") if label),
+            labels=_parts(row["labels"]),
             path=Path(row["path"]),
             role=row["role"],
             usage=row["usage"] or None,
+            recordings=_parts(row.get(_RECORDING, "")),
         )
         for row in rows
     )
     spans = np.array([(int(row["first_frame"]), int(row["frames"])) for row in rows], dtype=np.int64)
     folds = np.array([int(row["fold"] or -1) for row in rows], dtype=np.int64)
     return clips, folds, spans.reshape(-1, 2), tuple(row["remark"] for row in rows)
+
+
+def _parts(cell: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split(",") if part)
 
 
 def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:

@@ -1,8 +1,9 @@
 """What a dataset comes down to, whatever its layout: labelled sound files, and the rows that yield none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from .labels import Vocabulary
 
@@ -13,7 +14,8 @@ class Clip:
 
     fname: its name as the table has it. labels: in the table's order, each once. path: the file itself,
     absolute, maybe with another suffix than `fname`. role: 'curated', 'noisy' or 'test'. usage: the part of
-    the test set, where it has parts.
+    the test set, where it has parts. recordings: names of what it was cut from, one, or several where it was put
+    together from several; none where that is unknown.
     """
 
     fname: str
@@ -21,6 +23,15 @@ class Clip:
     path: Path
     role: str
     usage: str | None = None
+    recordings: tuple[str, ...] = ()
+
+
+class Leak(NamedTuple):
+    """A recording that a clip to learn from and a test clip were both cut from, with the first of either."""
+
+    recording: str
+    learnt: Clip
+    test: Clip
 
 
 @dataclass(frozen=True)
@@ -70,3 +81,33 @@ class Dataset:
     def without_known_bad(self) -> "Dataset":
         """The dataset less the clips that its authors name as wrong."""
         return self.without(self.known_bad)
+
+
+def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
+    """Returns a number for each clip, the same for clips that share a recording, by themselves or through others.
+
+    A clip without a recording shares none.
+    """
+    leads_to = list(range(len(clips)))
+
+    def end(place: int) -> int:
+        while leads_to[place] != place:
+            leads_to[place] = leads_to[leads_to[place]]
+            place = leads_to[place]
+        return place
+
+    first_with: dict[str, int] = {}
+    for place, clip in enumerate(clips):
+        for recording in clip.recordings:
+            leads_to[end(place)] = end(first_with.setdefault(recording, place))
+    return [end(place) for place in range(len(clips))]
+
+
+def leaks(clips: Iterable[Clip]) -> tuple[Leak, ...]:
+    """Returns the recordings of which some clips are in the test set and others are to be learnt from."""
+    learnt: dict[str, Clip] = {}
+    test: dict[str, Clip] = {}
+    for clip in clips:
+        for recording in clip.recordings:
+            (test if clip.role == "test" else learnt).setdefault(recording, clip)
+    return tuple(Leak(recording, clip, test[recording]) for recording, clip in learnt.items() if recording in test)

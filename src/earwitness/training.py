@@ -429,7 +429,7 @@ class _Run:
         if self._store.moments.role != "noisy":
             remarks.append("no noisy clips: log-mels are normalised by the curated set")
         if self._fold is not None and not len(self._split.held_out):
-            remarks.append("too few curated clips to hold a fold out: no lwlrap along the way")
+            remarks.append("too few curated clips of different recordings to hold a fold out: no lwlrap along the way")
         return remarks
 
     def _card(self) -> str:

@@ -130,7 +130,7 @@ def write_verdicts(path: Path, found: Sequence[Verdict], store: Store, sounds: M
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
     """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that are left out for want of a label.
 
-    Curated and test clips keep their labels.
+    Curated and test clips keep their labels, and all their recordings, where the store knows any.
     """
     believed: dict[int, list[str]] = {}
     for one in found:
@@ -140,10 +140,12 @@ def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
     for row, clip in enumerate(store.clips):
         labels = believed.get(row, []) if clip.role == "noisy" else list(clip.labels)
         if labels:
-            rows.append((sounds[row].absolute(), ",".join(labels), clip.role))
+            rows.append((sounds[row].absolute(), ",".join(labels), clip.role, ",".join(clip.recordings)))
         else:
             left_out.append(clip.fname)
-    tables.write_csv(path, ("fname", "labels", "split"), rows)
+    columns = ("fname", "labels", "split", "recording")
+    width = len(columns) if any(clip.recordings for clip in store.clips) else len(columns) - 1
+    tables.write_csv(path, columns[:width], (row[:width] for row in rows))
     return left_out
 
 

@@ -1,6 +1,7 @@
 """The verb `prepare`."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,14 @@ from .options import JsonOption, RecipeOption, SetOption, decoding_processes, re
 from .screen import bar, end_with_problems, list_some, say
 
 if TYPE_CHECKING:
-    from ..dataset import Dataset
+    from ..dataset import Dataset, Leak
     from ..reviewing.decisions import Decision
 
 
 def prepare(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV with fname,labels[,split]")
+        Path,
+        typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV with fname,labels[,split][,recording]"),
     ],
     out: Annotated[
         Path,
@@ -56,15 +58,32 @@ def prepare(
     say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
         say("no noisy clips: log-mels will be normalised by the curated set")
+    if report.curated_groups < report.clips["curated"]:
+        say(
+            f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
+            f"{report.curated_groups} groups"
+        )
+    _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
     write_json(
         json_file,
         {
             "clips": report.clips, "decoded": report.decoded, "kept": report.kept, "seconds": seconds,
-            "left_out": len(report.problems), "silent": len(report.silent), **changes,
+            "left_out": len(report.problems), "silent": len(report.silent), "curated_groups": report.curated_groups,
+            "recordings_in_two_roles": len(report.leaks), **changes,
         },
     )  # fmt: skip
     end_with_problems(report.problems, "clips left out", listed_in=out / "bad_files.csv")
+
+
+def _warn_of(leaks: "Sequence[Leak]") -> None:
+    """Says how many recordings the test set shares with clips to learn from, and names one."""
+    if leaks:
+        recording, learnt, test = leaks[0]
+        say(
+            f"recordings with clips both in the test set and among those to learn from: {len(leaks)}, so scores on the "
+            f"test set will flatter; one is {recording}: {learnt.fname} ({learnt.role}) and {test.fname} (test)"
+        )
 
 
 def _as_wished(

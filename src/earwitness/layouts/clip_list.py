@@ -9,7 +9,7 @@ _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train
 
 
 def read(table: Path) -> Listing:
-    """The clips of a CSV with the columns `fname,labels[,split]`; names are absolute, or relative to its folder.
+    """The clips of a CSV with `fname,labels[,split][,recording]`; file names are absolute, or relative to its folder.
 
     Raises TableError where it is no such CSV.
     """

@@ -15,7 +15,8 @@ class Row:
     """A row of a clip list as it stands in the table.
 
     where: table and line. folder: where its file is to be looked for. columns: what the table calls its columns
-    of file names and of labels. fault: what is wrong with the row itself, where anything is.
+    of file names and of labels. recordings: what the clip was cut from, as far as the table tells. fault: what is wrong
+    with the row itself, where anything is.
     """
 
     where: str
@@ -25,6 +26,7 @@ class Row:
     folder: Path
     usage: str | None = None
     columns: tuple[str, str] = ("fname", "labels")
+    recordings: tuple[str, ...] = ()
     fault: str | None = None
 
 
@@ -48,11 +50,13 @@ def rows_of(
     folder: Path | Callable[[Record], Path],
     fname: str = "fname",
     labels: str = "labels",
+    recording: str | Callable[[Record], str] = "recording",
     needs: Sequence[str] = (),
 ) -> Iterator[Row]:
     """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
 
-    `fname` and `labels` are what the table calls these columns; `needs` names further ones that must be there.
+    `fname` and `labels` are what the table calls these columns; `recording` is the column of what a clip was cut from,
+    which may be missing, or tells it from a row. `needs` names further columns that must be there.
     Raises TableError for missing columns, and as `role` does.
     """
     for record in tables.read_records(table, (fname, labels, *needs)):
@@ -66,12 +70,15 @@ def rows_of(
             folder=folder if isinstance(folder, Path) else folder(record) if whole else table.parent,
             usage=record.cells.get("usage") or None,
             columns=(fname, labels),
+            recordings=split_labels(
+                record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
+            ),
             fault=record.fault,
         )
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """The labels in a cell, separated by commas or semicolons, each once, in order."""
+    """The labels in a cell, or the recordings, separated by commas or semicolons, each once, in order."""
     labels = (label.strip() for label in text.replace(";", ",").split(","))
     return tuple(dict.fromkeys(label for label in labels if label))
 
