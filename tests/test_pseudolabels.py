@@ -128,14 +128,30 @@ def test_shared_rows_are_mixed_among_curated_rows_alone() -> None:
 
 
 def test_sounds_are_laid_over_each_other_before_they_are_masked() -> None:
-    """Replayed draw by draw: the overlay, then the masks, with the labels of both sounds."""
-    settings = Augmentation(reversal=False, overlay_chance=1.0, overlay_db=3.0)
+    """Replayed draw by draw: the overlay of both sets as one, then the masks, with the labels of both sounds."""
+    settings = Augmentation(reversal=False, mixup_alpha=0, overlay_chance=1.0, overlay_db=3.0)
     v, y_v = rows(4, seed=1)
-    found = pseudolabels.augmented(
-        v, y_v, rng=np.random.default_rng(5), settings=settings, std=STD, device=CPU
+    none = np.zeros((0, *v.shape[1:]), np.float32), np.zeros((0, 4), np.float32)
+    found = pseudolabels.supervised(
+        v, y_v, *none, rng=np.random.default_rng(5), settings=settings, std=STD, device=CPU
     )  # fmt: skip
     rng = np.random.default_rng(5)
     overlay = augment.draw_overlay(rng, rows=4, chance=1.0, level_db=3.0)
     expected = augment.spec_augment(rng, augment.overlay_patches(v, overlay, std=STD), **settings.spec_augment())
-    np.testing.assert_array_equal(found.rows.x, expected)
-    np.testing.assert_array_equal(found.rows.y, augment.overlay_labels(y_v, overlay))
+    np.testing.assert_array_equal(found.for_student.x, expected)
+    np.testing.assert_array_equal(found.for_student.y, augment.overlay_labels(y_v, overlay))
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_sounds_of_two_sets_meet_only_where_asked_for(across: bool) -> None:
+    """Labels tell who met whom: curated rows have class 0, noisy ones class 1."""
+    (v, _), (w, _) = rows(40, seed=1), rows(40, seed=2)
+    y_v, y_w = np.tile([1.0, 0.0], (40, 1)), np.tile([0.0, 1.0], (40, 1))
+    settings = Augmentation(overlay_chance=0.5, overlay_across=across)
+    (v_found, y_v_found), (w_found, y_w_found) = pseudolabels.overlaid_sets(
+        (v, y_v), (w, y_w), rng=np.random.default_rng(3), settings=settings, std=STD
+    )
+    assert v_found.shape == v.shape and w_found.shape == w.shape
+    assert (y_v_found[:, 0] == 1).all() and (y_w_found[:, 1] == 1).all()
+    met = np.concatenate([y_v_found[:, 1], y_w_found[:, 0]]).mean()
+    assert met == (pytest.approx(0.25, abs=0.1) if across else 0)

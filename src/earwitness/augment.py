@@ -18,9 +18,6 @@ Floats: TypeAlias = NDArray[np.floating]
 Integers: TypeAlias = NDArray[np.int64]
 Booleans: TypeAlias = NDArray[np.bool_]
 
-# Of a curve of gains over the bands.
-_GAIN_KNOTS = 5
-
 
 class Masks(NamedTuple):
     """Masked stretches of one axis: `starts` and `widths`, each (patches, masks), in frames or bands."""
@@ -152,23 +149,6 @@ def overlay_labels(labels: Floats, overlay: Overlay) -> Floats:
     """
     both = 1.0 - (1.0 - labels) * (1.0 - labels[overlay.partner])
     return np.where(np.isfinite(overlay.level_db)[:, None], both, labels)
-
-
-def draw_gains(rng: Generator, *, patches: int, bands: int, deviation_db: float) -> Floats:
-    """Draws a smooth curve of gains over the bands for each patch, (patches, bands) dB: another microphone or room.
-
-    Not in the report. Straight lines between knots, each Normal(0, deviation_db).
-    """
-    knots = rng.normal(0.0, deviation_db, (patches, _GAIN_KNOTS))
-    at = np.linspace(0.0, _GAIN_KNOTS - 1.0, bands)
-    left = np.minimum(at.astype(np.int64), _GAIN_KNOTS - 2)
-    share = at - left
-    return np.asarray((1.0 - share) * knots[:, left] + share * knots[:, left + 1], np.float32)
-
-
-def apply_gains(patches: Floats, gains_db: Floats, *, std: Floats) -> Floats:
-    """Returns normalised patches (n, frames, bands) with gains (n, bands) dB on them; `std` (bands,) dB."""
-    return np.asarray(patches + (gains_db / std)[:, None, :])
 
 
 def apply_mixup(rows: "torch.Tensor", mixing: Mixing) -> "torch.Tensor":

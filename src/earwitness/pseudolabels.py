@@ -14,6 +14,8 @@ from . import augment
 from .recipe import Augmentation, Stage
 
 Teacher: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+# Patches (n, frames, mels) and their labels (n, classes).
+RawRows: TypeAlias = tuple[augment.Floats, augment.Floats]
 
 
 class Rows(NamedTuple):
@@ -45,29 +47,44 @@ class TrainingBatches(NamedTuple):
     teacher_rows: int | None = None
 
 
+def overlaid(
+    patches: augment.Floats, labels: augment.Floats, *, rng: Generator, settings: Augmentation, std: augment.Floats
+) -> RawRows:
+    """Returns patches (n, frames, mels) of which a share holds another one's sound as well, and the labels of both.
+
+    `std` (mels,) dB is what the patches were divided by. Departs from print: docs/paper.md, row 13.
+    """
+    if not settings.overlay_chance:
+        return patches, labels
+    overlay = augment.draw_overlay(rng, rows=len(patches), chance=settings.overlay_chance, level_db=settings.overlay_db)
+    return augment.overlay_patches(patches, overlay, std=std), augment.overlay_labels(labels, overlay)
+
+
+def overlaid_sets(
+    first: RawRows, second: RawRows, *, rng: Generator, settings: Augmentation, std: augment.Floats
+) -> tuple[RawRows, RawRows]:
+    """Returns two sets after `overlaid`: each by itself, or across, where a patch may hold a sound of either set."""
+    if not settings.overlay_across:
+        first = overlaid(*first, rng=rng, settings=settings, std=std)
+        return first, overlaid(*second, rng=rng, settings=settings, std=std)
+    both = (np.concatenate(parts) for parts in zip(first, second, strict=True))
+    patches, labels = overlaid(*both, rng=rng, settings=settings, std=std)
+    rows = len(first[0])
+    return (patches[:rows], labels[:rows]), (patches[rows:], labels[rows:])
+
+
 def augmented(
     patches: augment.Floats,
     labels: augment.Floats,
     *,
     rng: Generator,
     settings: Augmentation,
-    std: augment.Floats,
     device: torch.device,
 ) -> Augmented:
     """Returns patches after SpecAugment, then reversal, with labels doubled where reversal is on.
 
-    Report: section 2.2. patches (n, frames, mels) normalised, labels (n, classes); `std` (mels,) dB is what the
-    patches were divided by. Gains and overlays, which the report does not have, come first.
+    Report: section 2.2. patches (n, frames, mels) normalised, labels (n, classes).
     """
-    if settings.gain_db:
-        gains = augment.draw_gains(rng, patches=len(patches), bands=patches.shape[2], deviation_db=settings.gain_db)
-        patches = augment.apply_gains(patches, gains, std=std)
-    if settings.overlay_chance:
-        overlay = augment.draw_overlay(
-            rng, rows=len(patches), chance=settings.overlay_chance, level_db=settings.overlay_db
-        )
-        patches = augment.overlay_patches(patches, overlay, std=std)
-        labels = augment.overlay_labels(labels, overlay)
     patches = augment.spec_augment(rng, patches, **settings.spec_augment())
     backwards = np.zeros(len(patches), dtype=bool)
     if settings.reversal:
@@ -99,11 +116,7 @@ def label_noisy(noisy: Augmented, *, teacher: Teacher, stage: Stage, doubled: bo
     Report: Algorithm 1, line 3. Soft labels and a share of the given label depart from print: docs/paper.md, row 8.
     """
     given = noisy.rows.y
-    if stage.pseudo_labels in (
-        "given",
-        "clip",
-        "masked",
-    ):  # labels of whole clips are made beforehand, by `relabelling`
+    if stage.labels_beforehand:  # those of whole clips are made by `relabelling`
         return given
     logits = teacher(noisy.rows.x)
     guessed = (
@@ -136,10 +149,12 @@ def algorithm_1(
     """Returns V' with y_V' and U' with y_U' for one step. Report: Algorithm 1, its seven lines in their order.
 
     v (N_V, frames, mels) and w (N_W, frames, mels) are normalised patches, y_v and y_w (n, classes) their given
-    labels; `teacher` maps patches (n, frames, mels) to logits (n, outputs).
+    labels; `teacher` maps patches (n, frames, mels) to logits (n, outputs). `std` (mels,) dB is what patches were
+    divided by. Overlays, which the report does not have, come first.
     """
-    v_hat = augmented(v, y_v, rng=rng, settings=settings, std=std, device=device)  # line 1
-    w_hat = augmented(w, y_w, rng=rng, settings=settings, std=std, device=device)  # line 2
+    (v, y_v), (w, y_w) = overlaid_sets((v, y_v), (w, y_w), rng=rng, settings=settings, std=std)
+    v_hat = augmented(v, y_v, rng=rng, settings=settings, device=device)  # line 1
+    w_hat = augmented(w, y_w, rng=rng, settings=settings, device=device)  # line 2
     y_w_hat = label_noisy(w_hat, teacher=teacher, stage=stage, doubled=settings.reversal)  # line 3
     u_hat = torch.cat([v_hat.rows.x, w_hat.rows.x])  # line 4
     y_u_hat = torch.cat([v_hat.rows.y, y_w_hat])  # line 5
@@ -176,5 +191,6 @@ def supervised(
     Report: section 2.6, the warm-up (losses and augmentation: docs/paper.md, row 11).
     """
     rows, labels = np.concatenate([v, w]), np.concatenate([y_v, y_w])
-    u_hat = augmented(rows, labels, rng=rng, settings=settings, std=std, device=device)
+    rows, labels = overlaid(rows, labels, rng=rng, settings=settings, std=std)
+    u_hat = augmented(rows, labels, rng=rng, settings=settings, device=device)
     return TrainingBatches(None, mixed(u_hat.rows, rng=rng, alpha=settings.mixup_alpha), float("nan"), len(v))
