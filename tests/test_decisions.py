@@ -267,13 +267,13 @@ def test_killed_at_any_moment_nothing_that_was_answered_is_lost(tmp_path: Path, 
     path = tmp_path / "decisions.sqlite"
     process = reviewer_process(path, "endless")
     assert process.stdout is not None
-    answered = [process.stdout.readline()]
+    answered = [process.stdout.readline() for _ in range(5)]
     time.sleep(random.Random(seed).uniform(0.05, 0.3))
     process.send_signal(signal.SIGKILL)
     answered += process.stdout.readlines()
     assert process.wait() == -signal.SIGKILL
     last = int([line for line in answered if line.endswith("\n")][-1])
-    assert last > 3
+    assert last >= 4
     kept = Decisions(path, "abc")
     numbers = [int(labels[0].removeprefix("tag")) for labels in (one.labels for one in kept.all())]
     # The last may have been kept though the answer did not get out; each clip has its latest.
