@@ -1,5 +1,6 @@
 """What a run will do: which clips it learns from, and how many steps its stages have."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,20 @@ def test_folds_part_the_curated_set(store: Store) -> None:
         learnt = stages.split(store, fold).curated
         assert not set(rows) & set(learnt) and len(rows) + len(learnt) == len(store.rows("curated"))
     assert len(stages.split(store, None).held_out) == 0
+
+
+def test_noisy_kin_of_held_out_clips_are_not_learnt_from(store: Store) -> None:
+    """Two noisy clips of the recording of a held-out clip, one of a learnt clip's: only the former are left out."""
+    before = stages.split(store, 0)
+    names = {before.held_out[0]: "x", before.curated[0]: "y"}
+    names |= {before.noisy[1]: "x", before.noisy[3]: "x", before.noisy[5]: "y"}
+    store.clips = tuple(
+        replace(clip, recordings=(names[row],) if row in names else ()) for row, clip in enumerate(store.clips)
+    )
+    after = stages.split(store, 0)
+    np.testing.assert_array_equal(after.noisy, np.delete(before.noisy, [1, 3]))
+    np.testing.assert_array_equal(after.held_out, before.held_out)
+    np.testing.assert_array_equal(stages.split(store, None).noisy, before.noisy)
 
 
 def test_a_fold_that_does_not_exist_is_refused(store: Store) -> None:
