@@ -81,15 +81,3 @@ def test_patches_are_normalised_stretches_of_their_clips(store: Store) -> None:
 )
 def test_an_epoch_is_a_pass_over_the_noisy_set(stage: Stage, curated: int, noisy: int, world: int, steps: int) -> None:
     assert batches.steps_per_epoch(stage, curated=curated, noisy=noisy, world=world) == steps
-
-
-def test_noisy_clips_can_be_drawn_by_shares(store: Store) -> None:
-    noisy = store.rows("noisy")
-    shares = np.zeros(len(noisy))
-    shares[[1, 4]] = 0.25, 0.75
-    source = feed(store)
-    drawn = np.concatenate([source(step, shares).w_rows for step in range(400)])
-    assert set(drawn) == set(noisy[[1, 4]])
-    assert (drawn == noisy[4]).mean() == pytest.approx(0.75, abs=0.05)
-    np.testing.assert_array_equal(feed(store)(5, shares).w, source(5, shares).w)
-    np.testing.assert_array_equal(source(5, shares).v_rows, source(5).v_rows)

@@ -140,18 +140,3 @@ def test_sounds_are_laid_over_each_other_before_they_are_masked() -> None:
     expected = augment.spec_augment(rng, augment.overlay_patches(v, overlay, std=STD), **settings.spec_augment())
     np.testing.assert_array_equal(found.for_student.x, expected)
     np.testing.assert_array_equal(found.for_student.y, augment.overlay_labels(y_v, overlay))
-
-
-@pytest.mark.parametrize("across", [False, True])
-def test_sounds_of_two_sets_meet_only_where_asked_for(across: bool) -> None:
-    """Labels tell who met whom: curated rows have class 0, noisy ones class 1."""
-    (v, _), (w, _) = rows(40, seed=1), rows(40, seed=2)
-    y_v, y_w = np.tile([1.0, 0.0], (40, 1)), np.tile([0.0, 1.0], (40, 1))
-    settings = Augmentation(overlay_chance=0.5, overlay_across=across)
-    (v_found, y_v_found), (w_found, y_w_found) = pseudolabels.overlaid_sets(
-        (v, y_v), (w, y_w), rng=np.random.default_rng(3), settings=settings, std=STD
-    )
-    assert v_found.shape == v.shape and w_found.shape == w.shape
-    assert (y_v_found[:, 0] == 1).all() and (y_w_found[:, 1] == 1).all()
-    met = np.concatenate([y_v_found[:, 1], y_w_found[:, 0]]).mean()
-    assert met == (pytest.approx(0.25, abs=0.1) if across else 0)

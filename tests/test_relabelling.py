@@ -78,14 +78,6 @@ def test_sets_of_labels_are_weighed_where_asked_for(tiny_store: Path) -> None:
     assert (labels.labels.sum(axis=1) <= 2 + 1e-5).all()
 
 
-def test_clips_are_drawn_by_their_highest_label(tiny_store: Path) -> None:
-    labels = clip_labels(Store(tiny_store))
-    labels.labels = np.array([[0.1, 0.5], [0.25, 0.0]], np.float32)
-    np.testing.assert_allclose(labels.shares(1.0), [2 / 3, 1 / 3])
-    np.testing.assert_allclose(labels.shares(2.0), [0.8, 0.2])
-    assert labels.shares(0.0) is None
-
-
 def test_what_the_given_labels_are_worth_is_summed_up(tiny_store: Path) -> None:
     labels = clip_labels(Store(tiny_store))
     given = Store(tiny_store).labels[Store(tiny_store).rows("noisy")]

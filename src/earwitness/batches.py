@@ -60,18 +60,11 @@ class Batches:
         self._curated = _Passes(curated, stage.curated, seed=seed, key=(stage_number, 0))
         self._noisy = _Passes(noisy, stage.noisy, seed=seed, key=(stage_number, 1))
 
-    def __call__(self, step: int, noisy_shares: NDArray[np.floating] | None = None) -> Batch:
-        """Returns batch `step` (from 0) of this process.
-
-        `noisy_shares` (noisy clips,) are the chances with which noisy clips are drawn; None: in passes over all.
-        """
+    def __call__(self, step: int) -> Batch:
+        """Returns batch `step` (from 0) of this process."""
         rng = _generator(self._seed, _BATCH, self._stage_number, step, self._rank)
         position = step * self._world + self._rank
-        v_rows = self._curated(position)
-        if noisy_shares is None:
-            w_rows = self._noisy(position)
-        else:
-            w_rows = rng.choice(self._noisy.rows, self._noisy.count, p=noisy_shares)
+        v_rows, w_rows = self._curated(position), self._noisy(position)
         v, w = self._patches(v_rows, rng), self._patches(w_rows, rng)
         labels = self._store.labels
         return Batch(v, labels[v_rows], w, labels[w_rows], rng, v_rows, w_rows)
@@ -91,18 +84,18 @@ class _Passes:
     """Endless passes over some rows, each in an order drawn from (seed, key, pass)."""
 
     def __init__(self, rows: NDArray[np.int64], count: int, *, seed: int, key: tuple[int, ...]) -> None:
-        self.rows, self.count = rows, count
+        self._rows, self._count = rows, count
         # Two passes can meet in one batch; the order of a pass is drawn once, not once a batch.
         self._order = lru_cache(maxsize=2)(lambda number: _generator(seed, _ORDER, *key, number).permutation(len(rows)))
 
     def __call__(self, position: int) -> NDArray[np.int64]:
         """Returns the `count` rows at this position in the sequence of batches."""
-        if not self.count:
+        if not self._count:
             return np.empty(0, dtype=np.int64)
-        places = np.arange(position * self.count, (position + 1) * self.count)
-        numbers, offsets = np.divmod(places, len(self.rows))
+        places = np.arange(position * self._count, (position + 1) * self._count)
+        numbers, offsets = np.divmod(places, len(self._rows))
         return np.array(
-            [self.rows[self._order(int(n))[o]] for n, o in zip(numbers, offsets, strict=True)],
+            [self._rows[self._order(int(n))[o]] for n, o in zip(numbers, offsets, strict=True)],
             dtype=np.int64,
         )
 

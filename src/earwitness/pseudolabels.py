@@ -14,8 +14,6 @@ from . import augment
 from .recipe import Augmentation, Stage
 
 Teacher: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-# Patches (n, frames, mels) and their labels (n, classes).
-RawRows: TypeAlias = tuple[augment.Floats, augment.Floats]
 
 
 class Rows(NamedTuple):
@@ -49,7 +47,7 @@ class TrainingBatches(NamedTuple):
 
 def overlaid(
     patches: augment.Floats, labels: augment.Floats, *, rng: Generator, settings: Augmentation, std: augment.Floats
-) -> RawRows:
+) -> tuple[augment.Floats, augment.Floats]:
     """Returns patches (n, frames, mels) of which a share holds another one's sound as well, and the labels of both.
 
     `std` (mels,) dB is what the patches were divided by. Departs from print: docs/paper.md, row 13.
@@ -58,19 +56,6 @@ def overlaid(
         return patches, labels
     overlay = augment.draw_overlay(rng, rows=len(patches), chance=settings.overlay_chance, level_db=settings.overlay_db)
     return augment.overlay_patches(patches, overlay, std=std), augment.overlay_labels(labels, overlay)
-
-
-def overlaid_sets(
-    first: RawRows, second: RawRows, *, rng: Generator, settings: Augmentation, std: augment.Floats
-) -> tuple[RawRows, RawRows]:
-    """Returns two sets after `overlaid`: each by itself, or across, where a patch may hold a sound of either set."""
-    if not settings.overlay_across:
-        first = overlaid(*first, rng=rng, settings=settings, std=std)
-        return first, overlaid(*second, rng=rng, settings=settings, std=std)
-    both = (np.concatenate(parts) for parts in zip(first, second, strict=True))
-    patches, labels = overlaid(*both, rng=rng, settings=settings, std=std)
-    rows = len(first[0])
-    return (patches[:rows], labels[:rows]), (patches[rows:], labels[rows:])
 
 
 def augmented(
@@ -116,7 +101,7 @@ def label_noisy(noisy: Augmented, *, teacher: Teacher, stage: Stage, doubled: bo
     Report: Algorithm 1, line 3. Soft labels and a share of the given label depart from print: docs/paper.md, row 8.
     """
     given = noisy.rows.y
-    if stage.labels_beforehand:  # those of whole clips are made by `relabelling`
+    if stage.pseudo_labels in ("clip", "masked", "given"):  # the first two are made beforehand, by `relabelling`
         return given
     logits = teacher(noisy.rows.x)
     guessed = (
@@ -152,7 +137,8 @@ def algorithm_1(
     labels; `teacher` maps patches (n, frames, mels) to logits (n, outputs). `std` (mels,) dB is what patches were
     divided by. Overlays, which the report does not have, come first.
     """
-    (v, y_v), (w, y_w) = overlaid_sets((v, y_v), (w, y_w), rng=rng, settings=settings, std=std)
+    v, y_v = overlaid(v, y_v, rng=rng, settings=settings, std=std)
+    w, y_w = overlaid(w, y_w, rng=rng, settings=settings, std=std)
     v_hat = augmented(v, y_v, rng=rng, settings=settings, device=device)  # line 1
     w_hat = augmented(w, y_w, rng=rng, settings=settings, device=device)  # line 2
     y_w_hat = label_noisy(w_hat, teacher=teacher, stage=stage, doubled=settings.reversal)  # line 3

@@ -83,10 +83,6 @@ class Augmentation(Section):
         0.0, "share of rows whose sound is laid over another row's, with the labels of both; mixup comes after",
         ge=0, le=1,
     )  # fmt: skip
-    overlay_across: bool = setting(
-        False,
-        "the other row may be of the other set; needs noisy labels that are there before the teacher hears the row",
-    )
     overlay_db: float = setting(10.0, "largest difference in level of two sounds laid over each other", unit="dB", ge=0)
 
     def spec_augment(self) -> dict[str, Any]:
@@ -161,12 +157,6 @@ class Stage(Section):
         "classes", "pseudo_labels = clip: what is heard alone, or moved by what the given label is found to be worth: "
         "class by class, or weighing all sets of at most two classes and where the recording seems to come from",
     )  # fmt: skip
-    certainty_power: float = setting(
-        0.0,
-        "pseudo_labels = clip: noisy clips are drawn by this power of their highest label; 0: all alike",
-        ge=0,
-        le=8,
-    )
     teacher_average: float = setting(
         0.0, "decay, each step, of the moving average of weights whose teacher labels; 0: the network's own labels",
         ge=0, lt=1,
@@ -190,11 +180,6 @@ class Stage(Section):
         if self.method == "teacher-student" and not (self.curated and self.noisy):
             raise ValueError("method = teacher-student needs curated >= 1 and noisy >= 1")
         return self
-
-    @property
-    def labels_beforehand(self) -> bool:
-        """Whether noisy rows have their labels before the teacher hears them, as whole clips or as given."""
-        return self.pseudo_labels in ("clip", "masked", "given")
 
     def lengths(self, steps_per_epoch: int) -> tuple[int, int]:
         """Returns (ramp, anneal) in steps, for epochs of `steps_per_epoch` steps."""
@@ -250,15 +235,6 @@ class Recipe(Section):
     def _masks_only_in_cross_entropy(self) -> Self:
         if self.loss.kind != "cross-entropy" and any(stage.pseudo_labels == "masked" for stage in self.stages):
             raise ValueError("pseudo_labels = masked needs loss.kind = cross-entropy, which can leave classes out")
-        return self
-
-    @model_validator(mode="after")
-    def _overlays_known_labels(self) -> Self:
-        hear_first = [
-            stage for stage in self.stages if stage.method == "teacher-student" and not stage.labels_beforehand
-        ]
-        if self.augmentation.overlay_across and hear_first:
-            raise ValueError("augmentation.overlay_across needs pseudo_labels = clip, masked or given")
         return self
 
     @property

@@ -90,16 +90,6 @@ class ClipLabels:
             "given_labels_right": float(self.labels[given > 0].sum() / max(given.sum(), 1.0)),
         }
 
-    def shares(self, power: float) -> NDArray[np.float64] | None:
-        """Returns the chances with which clips are drawn, (clips,): by a power of each one's highest label.
-
-        None for the power 0: all alike.
-        """
-        if not power:
-            return None
-        certainty = self.labels.max(axis=1).astype(np.float64) ** power
-        return np.asarray(certainty / certainty.sum())
-
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the labels of some noisy clips, by their rows in the store: (rows, classes)."""
         return np.asarray(self.labels[self._place[rows]])

@@ -180,7 +180,7 @@ class _Run:
         for step in range(from_step, stage.steps):
             if labels:
                 self._relabel(stage, step, labels)
-            batch = feed(step, labels.shares(stage.settings.certainty_power) if labels else None)
+            batch = feed(step)
             if labels:
                 batch = batch._replace(y_w=labels.of(batch.w_rows))
             metrics = self._step(stage, step, batch, optimizer)
