@@ -64,7 +64,16 @@ def test_where_copies_begin(waveforms: list[np.ndarray]) -> None:
 def test_silence_and_shreds_have_no_words() -> None:
     flat, short = np.full((300, 128), -100, np.float16), np.zeros((5, 128), np.float16)
     words = duplicates.words_of([flat, flat, short, short])
-    assert not len(words.words) and not duplicates.pairs(words)
+    assert (words.words == duplicates._NOTHING).all() and not len(words.of(2)) and not duplicates.pairs(words)
+
+
+def test_silence_is_no_likeness(waveforms: list[np.ndarray]) -> None:
+    """Strangers that are silent for most of their length are strangers; a copy of such a clip is found."""
+    silence = np.zeros(4 * RATE_HZ, np.float32)
+    sounds = [np.concatenate([waveform[: 2 * RATE_HZ], silence]) for waveform in waveforms[:8]]
+    sounds.append(sounds[3][9_001:] / 2)
+    (pair,) = duplicates.pairs(duplicates.words_of(log_mel(sound) for sound in sounds))
+    assert (pair.first, pair.second) == (3, 8) and pair.frames < 130
 
 
 def test_pairs_across_groups() -> None:

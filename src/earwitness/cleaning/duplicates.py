@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BITS = 24
+# The word of a frame in which no difference moves by this much: silence, which is alike in all clips, or a steady tone.
+_NOTHING, _LEAST_RISE_DB = np.uint32(1 << 31), 1e-3
 _BANDS = _BITS + 1
 # Frames that are averaged into one, and the frames between the two whose difference is taken.
 _SMOOTH_FRAMES = 9
@@ -24,9 +26,10 @@ _MOST_ANSWERS = 40
 _LEAST_HITS = 3
 # Frames at one distance in time, a few apart, count as one: the ends of a cut and an encoder's delay blur it.
 _DISTANCE_STEP_FRAMES = 4
-# The share of bits that may differ over at least this many frames; strangers differ in about half.
-_MOST_ERRORS = 0.25
-_LEAST_FRAMES = 32
+# The share of bits that may differ over at least so many frames, half a second and a second: strangers differ in about
+# half, but one onset looks much like another.
+_LEAST_FRAMES, _MOST_ERRORS_IN_FEW = 32, 0.07
+_MANY_FRAMES, _MOST_ERRORS = 64, 0.25
 
 
 class Pair(NamedTuple):
@@ -89,7 +92,7 @@ class _Index:
         asked = self._words.of(clip)
         low = np.searchsorted(self._sorted, asked, "left")
         count = np.searchsorted(self._sorted, asked, "right") - low
-        count[count > _MOST_ANSWERS] = 0
+        count[(count > _MOST_ANSWERS) | (asked == _NOTHING)] = 0
         asking = np.repeat(np.arange(len(asked)), count)
         if not len(asking):
             return
@@ -116,9 +119,11 @@ def _words(log_mel: NDArray[np.floating]) -> NDArray[np.uint32]:
     smooth = (summed[_SMOOTH_FRAMES:] - summed[:-_SMOOTH_FRAMES]) / _SMOOTH_FRAMES
     steps = smooth[_LAG_FRAMES:] - smooth[:-_LAG_FRAMES]
     rises = np.diff(steps, axis=1)
-    if not len(rises) or np.abs(rises).max() < 1e-3:
+    if not len(rises):
         return np.zeros(0, np.uint32)
-    return ((rises > 0) @ (1 << np.arange(_BITS, dtype=np.uint32))).astype(np.uint32)
+    found = ((rises > 0) @ (1 << np.arange(_BITS, dtype=np.uint32))).astype(np.uint32)
+    found[np.abs(rises).max(axis=1) < _LEAST_RISE_DB] = _NOTHING
+    return found
 
 
 def _compared(words: Words, first: int, second: int, shift: int) -> Pair | None:
@@ -129,10 +134,21 @@ def _compared(words: Words, first: int, second: int, shift: int) -> Pair | None:
         begin, end = max(distance, 0), min(len(ours), len(theirs) + distance)
         if end - begin < _LEAST_FRAMES:
             continue
-        different = np.bitwise_count(ours[begin:end] ^ theirs[begin - distance : end - distance]).mean() / _BITS
-        if different <= _MOST_ERRORS and (best is None or 1 - different > best.alike):
-            best = Pair(first, second, float(1 - different), end - begin, distance)
+        different, frames = _difference(ours[begin:end], theirs[begin - distance : end - distance])
+        allowed = _MOST_ERRORS if frames >= _MANY_FRAMES else _MOST_ERRORS_IN_FEW
+        if frames >= _LEAST_FRAMES and different <= allowed and (best is None or 1 - different > best.alike):
+            best = Pair(first, second, 1 - different, frames, distance)
     return best
+
+
+def _difference(ours: NDArray[np.uint32], theirs: NDArray[np.uint32]) -> tuple[float, int]:
+    """Returns the share of bits that differ, and the frames that tell: those in which either clip has a word.
+
+    Where one clip has a word and the other nothing, half of the bits differ, as of strangers.
+    """
+    neither, either = (ours == _NOTHING) & (theirs == _NOTHING), (ours == _NOTHING) | (theirs == _NOTHING)
+    bits = np.where(either, _BITS / 2, np.bitwise_count(ours ^ theirs))[~neither]
+    return (float(bits.mean()) / _BITS if len(bits) else 1.0), len(bits)
 
 
 def across(found: Sequence[Pair], groups: Sequence[str]) -> list[Pair]:
