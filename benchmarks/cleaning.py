@@ -1,14 +1,16 @@
 """How well `clean` finds wrong and missing labels, against the truth and against cleanlab; planted faults; retraining.
 
-    python benchmarks/cleaning.py measure STORE TRUTH RUN [RUN ...] --work FOLDER --results results.jsonl
+    python benchmarks/cleaning.py measure STORE TRUTH RUN [RUN ...] [--out-of-fold RUN] --work FOLDER --results F
     python benchmarks/cleaning.py plant DATASET --work FOLDER --results results.jsonl [--fold 0 --fold 1]
     python benchmarks/cleaning.py retrain STORE CLEANED --work FOLDER --results results.jsonl [--seed 0 ...]
     python benchmarks/cleaning.py review STORE TRUTH CLEANED --work FOLDER --results results.jsonl --decisions 100
-    python benchmarks/cleaning.py render results.jsonl --out docs/results-cleaning.md
+    python benchmarks/cleaning.py render results.jsonl
 
-TRUTH is a CSV `fname,true_labels`; it measures, and nothing here or in `clean` learns from it, but for the reviewer
-that `review` simulates. CLEANED is a folder that `earwitness clean` wrote. Every call appends lines of JSON to the
-results; trainings that are finished are not made again, those that were killed are resumed. Needs the extra `clean`.
+RUN learnt from the noisy clips; the one that is --out-of-fold learnt from curated clips alone, so that what cleanlab
+gets of it is out of fold. TRUTH is a CSV `fname,true_labels`; it measures, and nothing here or in `clean` learns from
+it, but for the reviewer that `review` simulates. CLEANED is a folder that `earwitness clean` wrote. Every call appends
+lines of JSON to the results; trainings that are finished are not made again, those that were killed are resumed. Needs
+the extra `clean`.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from earwitness import audio, calibration, layouts, tables
 from earwitness.cleaning import findings, hearing, judging
 from earwitness.corpus import Store
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results-cleaning.md"
 DRAWS = 1000
 SWAPPED_SHARE = 0.05
 COPIES = 60
@@ -68,7 +71,8 @@ def truth_of(path: Path, store: Store) -> dict[str, np.ndarray]:
 def measure(options: argparse.Namespace) -> None:
     store = Store(options.store)
     runs = [hearing.open_run(run, store) for run in options.runs]
-    judged = judging.judge(runs, store, options.work / f"heard-{options.store.name}", Silence())
+    keep = options.work / f"heard-{options.store.name}"
+    judged = judging.judge(runs, store, keep, Silence())
     truth = truth_of(options.truth, store)
     chosen = np.array(
         [noisy and store.clips[row].fname in truth for row, noisy in zip(judged.rows, judged.noisy, strict=True)]
@@ -76,7 +80,10 @@ def measure(options: argparse.Namespace) -> None:
     true = np.stack([truth[store.clips[row].fname] for row in judged.rows[chosen]]) > 0
     given, p, heard = judged.given[chosen] > 0, judged.probability[chosen], judged.heard[chosen]
     common = {"store": options.store.name, "runs": [run.name for run in options.runs], "clips": int(chosen.sum())}
-    rivals = cleanlab_scores(judged, chosen)
+    rivals = cleanlab_scores(judged, judged.heard, chosen)
+    if options.out_of_fold:
+        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep, Silence())
+        rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone.heard, chosen).items()}
     compare(options, common, "wrong labels", given, ~true, 1 - p, rivals | {"heard alone": 1 - heard})
     compare(options, common, "missing labels", ~given, true, p, {"heard alone": heard})
     for row in rates_inside(judged, chosen, true, given):
@@ -86,13 +93,13 @@ def measure(options: argparse.Namespace) -> None:
         append(options.results, **common, measure=f"calibration error, {name} tags", value=error, tags=int(mask.sum()))
 
 
-def cleanlab_scores(judged: judging.Judged, chosen: np.ndarray) -> dict[str, np.ndarray]:
+def cleanlab_scores(judged: judging.Judged, heard: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
     """Returns how doubtful cleanlab finds every tag of the chosen clips, by each of its scores per class.
 
-    It gets the noisy clips' given labels and P(present | heard), as for us without their own labels.
+    It gets the noisy clips' given labels and P(present | heard).
     """
     noisy = judged.noisy
-    labels, probabilities = (judged.given[noisy] > 0).astype(int), judged.heard[noisy]
+    labels, probabilities = (judged.given[noisy] > 0).astype(int), heard[noisy]
     found = {}
     for scorer in ClassLabelScorer:
         for adjusted in (False, True):
@@ -313,19 +320,40 @@ def write_reviewed(path: Path, store: Store, cleaned: Path, answers: dict[str, s
 
 
 def render(options: argparse.Namespace) -> None:
+    """Writes the table between the page's markers: a row a measure, with the best of cleanlab's scores beside it."""
     lines = [json.loads(line) for line in options.file.read_text("utf-8").splitlines()]
     keys = ("store", "runs", "measure", "rival", "seed", "order", "decisions")
-    newest = {json.dumps([line.get(key) for key in keys]): line for line in lines}
-    text = ["# How well labels are cleaned", "", "Made by `benchmarks/cleaning.py`.", ""]
-    text += ["| Store | Runs | Measure | Value | Lead over the rival, 95 % interval |", "|---|---|---|---|---|"]
-    for line in newest.values():
+    newest = {json.dumps([line.get(key) for key in keys]): line for line in lines}.values()
+    text = ["| store | runs | measure | value | the ear alone | cleanlab on that ear | cleanlab out of fold |"]
+    text += ["|---|---|---|---|---|---|---|"]
+    for line in newest:
+        if "rival" in line:
+            continue
+        same = [one for one in newest if "rival" in one and all(one.get(key) == line.get(key) for key in keys[:3])]
+        alone = [one for one in same if one["rival"] == "heard alone"]
+        late = [one for one in same if one["rival"].endswith(", out of fold")]
         value = f"{line['value']:.3f}" if isinstance(line["value"], float) else f"{line['value']} of {line['of']}"
-        interval = line.get("interval")
-        lead = f"{line['lead']:+.3f} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else ""
-        name = line["measure"] + (f": {line['rival']}" if "rival" in line else "")
-        runs = ", ".join(line.get("runs", ["fold 0"]))
-        text.append(f"| {line.get('store', 'planted')} | {runs} | {name} | {value} | {lead} |")
-    options.out.write_text("\n".join(text) + "\n", "utf-8")
+        cells = [
+            line.get("store", "planted faults"),
+            str(len(line["runs"])) if "runs" in line else "1",
+            line["measure"],
+        ]
+        rivals = (alone, [one for one in same if one not in alone + late], late)
+        text.append(f"| {' | '.join([*cells, value, *map(best_of, rivals)])} |")
+    page = PAGE.read_text("utf-8")
+    before, rest = page.split("<!-- measured -->\n")
+    after = rest.split("<!-- /measured -->")[1]
+    table = "\n".join(text)
+    PAGE.write_text(f"{before}<!-- measured -->\n{table}\n<!-- /measured -->{after}", "utf-8")
+
+
+def best_of(rivals: list[dict[str, Any]]) -> str:
+    """Returns the best rival's value, and in brackets our lead over it with its interval."""
+    if not rivals:
+        return ""
+    best = max(rivals, key=lambda one: one["value"])
+    low, high = best["interval"]
+    return f"{best['value']:.3f} ({best['lead']:+.3f}, {low:+.3f} to {high:+.3f})"
 
 
 def main() -> None:
@@ -342,6 +370,7 @@ def main() -> None:
         one.add_argument("--recipe", default="laptop")
         if verb is measure:
             one.add_argument("runs", type=Path, nargs="+")
+            one.add_argument("--out-of-fold", type=Path)
         if verb is plant:
             one.add_argument("--fold", type=int, action="append")
         if verb in (retrain, review):
@@ -351,7 +380,6 @@ def main() -> None:
     table = verbs.add_parser("render")
     table.set_defaults(carry_out=render)
     table.add_argument("file", type=Path)
-    table.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if getattr(options, "seed", 0) is None:
         options.seed = [0, 1, 2]

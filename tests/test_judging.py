@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earwitness import calibration
+from earwitness import calibration, recipe
 from earwitness.cleaning import judging
 
 
@@ -24,7 +24,7 @@ def simulated(*, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 def test_the_combination_ranks_better_than_the_ear() -> None:
     heard, given, truth, noisy = simulated()
-    found = judging.combine(heard, given, np.zeros((len(heard), 0)), noisy, ~noisy)
+    found = judging.combine(heard, given, np.zeros((len(heard), 0)), noisy, ~noisy, given_is_heard=False)
     tags = noisy[:, None] & (given > 0)
 
     def auroc(scores: np.ndarray) -> float:
@@ -43,7 +43,7 @@ def test_swapped_curated_labels_rank_first() -> None:
     rng = np.random.default_rng(2)
     swapped = rng.choice(300, 15, replace=False)
     given[swapped] = np.roll(given[swapped], 3, axis=1)
-    found = judging.combine(heard, given, np.zeros((len(heard), 0)), noisy, ~noisy)
+    found = judging.combine(heard, given, np.zeros((len(heard), 0)), noisy, ~noisy, given_is_heard=False)
     least = np.where(given > 0, found.probability, 1.0).min(axis=1)[:300]
     assert len(set(np.argsort(least)[:30]) & set(swapped.tolist())) >= 12
 
@@ -51,7 +51,9 @@ def test_swapped_curated_labels_rank_first() -> None:
 def test_curated_clips_alone_and_noisy_clips_alone() -> None:
     heard, given, _, noisy = simulated()
     for rows in (noisy, ~noisy):
-        found = judging.combine(heard[rows], given[rows], np.zeros((rows.sum(), 0)), noisy[rows], ~noisy[rows])
+        found = judging.combine(
+            heard[rows], given[rows], np.zeros((rows.sum(), 0)), noisy[rows], ~noisy[rows], given_is_heard=False
+        )
         assert np.isfinite(found.probability).all()
         assert (found.model is None) == (not noisy[rows].any())
 
@@ -64,3 +66,34 @@ def test_runs_that_never_learnt_from_a_clip_judge_it() -> None:
     folds, noisy = np.array([0, 1, 2, -1]), np.array([False, False, False, True])
     weights = judging._weights([Fake(0), Fake(1)], folds, noisy)  # type: ignore[list-item]
     np.testing.assert_allclose(weights, [[1, 0, 0.5, 0.5], [0, 1, 0.5, 0.5]])
+
+
+def test_given_tags_are_ranked_by_an_ear_that_learnt_from_them() -> None:
+    """By hand: two given tags heard at odds 1 and 4, believed at 0.5 on the whole: half the odds each, 1/3 and 2/3."""
+    believed = np.array([[0.9, 0.3], [0.1, 0.2]])
+    heard = np.array([[0.5, 0.7], [0.8, 0.6]])
+    given = np.array([[1, 0], [1, 0]], np.float32)
+    found = judging.ranked_by_ear(believed, heard, given)
+    np.testing.assert_allclose(found, [[1 / 3, 0.3], [2 / 3, 0.2]], atol=1e-4)
+    np.testing.assert_array_equal(judging.ranked_by_ear(believed, heard, 0 * given), believed)
+
+
+def test_an_ear_that_learnt_from_the_labels_ranks_given_tags_and_the_sets_the_others() -> None:
+    heard, given, _, noisy = simulated()
+    context = np.zeros((len(heard), 0))
+    apart = judging.combine(heard, given, context, noisy, ~noisy, given_is_heard=False).probability
+    found = judging.combine(heard, given, context, noisy, ~noisy, given_is_heard=True).probability
+    tags = noisy[:, None] & (given > 0)
+    np.testing.assert_array_equal(np.argsort(found[tags]), np.argsort(heard[tags]))
+    assert found[tags].mean() == pytest.approx(apart[tags].mean(), abs=1e-4)
+    np.testing.assert_array_equal(found[~tags], apart[~tags])
+
+
+@pytest.mark.parametrize(
+    ("name", "learnt"), [("report", True), ("laptop", True), ("laptop-curated-only", False), ("warm-up", True)]
+)
+def test_which_runs_learnt_from_noisy_clips(name: str, learnt: bool) -> None:
+    class Fake:
+        settings = recipe.load(name)
+
+    assert judging.learnt_noisy(Fake()) is learnt  # type: ignore[arg-type]

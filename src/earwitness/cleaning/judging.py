@@ -29,6 +29,8 @@ _FOCAL_SLOPE = 2.7
 _LEAST_TAGS = 20
 # Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
 _LEAST_SHIFT = 0.5
+# Where the shift of log-odds is looked for, and how often that is halved: to 1e-5.
+_WIDEST_SHIFT, _HALVINGS = 20.0, 22
 # Curated labels: what share of tags is taken to be right before anything is heard, and how firmly (in clips).
 _CURATED_KEPT, _CURATED_FALSE, _CURATED_LOST = 0.95, 0.05, 1.0
 _CURATED_FIRMNESS = Shrinkage(rates_clips=1e6, share_clips=1e6, slope_clips=1e9)
@@ -99,7 +101,9 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
     learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
-    combined = combine(heard, given, domains.context(spectra, noisy), noisy, held_out)
+    combined = combine(
+        heard, given, domains.context(spectra, noisy), noisy, held_out, given_is_heard=any(map(learnt_noisy, runs))
+    )
     return Judged(
         rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
         learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out),
@@ -121,11 +125,15 @@ def combine(
     context: Array,
     noisy: NDArray[np.bool_],
     held_out: NDArray[np.bool_],
+    *,
+    given_is_heard: bool,
 ) -> Combined:
     """Returns what to believe after hearing the clips and reading their labels, noisy and curated ones apart.
 
-    context (clips, contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of
-    present tags tells the prior odds behind `heard`.
+    `given_is_heard`: what is heard comes from a network that learnt from the noisy labels, so it holds them already:
+    given tags are then ranked by it alone, as weighing them once more would count them twice. context (clips,
+    contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of present tags
+    tells the prior odds behind `heard`.
     """
     classes = given.shape[1]
     known = given[held_out] if held_out.any() else given[~noisy] if (~noisy).any() else given
@@ -136,6 +144,8 @@ def combine(
         ours = clips.part(noisy)
         ours, model = beliefs.fit_sharpened(ours, heard[noisy])
         probability[noisy] = labelsets.believe(ours, model).present
+        if given_is_heard:
+            probability[noisy] = ranked_by_ear(probability[noisy], heard[noisy], given[noisy])
         mistaken = labelsets.confusions(ours, model)
     if not noisy.all():
         ours = clips.part(~noisy)
@@ -146,6 +156,29 @@ def combine(
         firm = replace(fitted, kept=begun.kept, false=begun.false, lost=begun.lost)
         probability[~noisy] = labelsets.believe(ours, firm).present
     return Combined(probability, model, mistaken)
+
+
+def ranked_by_ear(believed: Array, heard: Array, given: NDArray[np.float32]) -> Array:
+    """Returns beliefs in which given tags stand in the order of what is heard, as likely on the whole as believed.
+
+    All (clips, classes). One shift of the log-odds heard on given tags brings their mean to that of what is believed.
+    """
+    tags = given > 0
+    if not tags.any():
+        return believed
+    odds, mean = calibration.log_odds(heard[tags]), believed[tags].mean()
+    low, high = -_WIDEST_SHIFT, _WIDEST_SHIFT
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if calibration.sigmoid(odds + middle).mean() < mean else (low, middle)
+    found = believed.copy()
+    found[tags] = calibration.sigmoid(odds + (low + high) / 2)
+    return found
+
+
+def learnt_noisy(run: Run) -> bool:
+    """Tells whether a run learnt from noisy clips, by whatever labels."""
+    return any(stage.noisy > 0 and sum(stage.lengths(1)) > 0 for stage in run.settings.stages)
 
 
 def calibrated(
