@@ -25,3 +25,19 @@ def test_clips_of_probabilities_by_hand() -> None:
     """Heard at 0.2, prior 0.5: log-odds -log 4 less 0."""
     found = beliefs.clips_of(np.array([[0.2]]), np.array([[1.0]], np.float32), np.zeros((1, 0)), prior=0.5)
     assert found.heard_odds[0, 0] == pytest.approx(-np.log(4)) and found.given[0, 0] == 1
+
+
+def test_many_clips_are_fitted_by_a_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of 3,000 clips finds nearly the same rates, and all of them are sharpened and believed by it."""
+    clips, truth = simulated(3000, 8, kept=0.6, empty=0.3)
+    heard = calibration.sigmoid(clips.heard_odds + calibration.log_odds(np.array([truth.mean()])))
+    whole = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
+    monkeypatch.setattr(beliefs, "_MOST_ENTRIES", 1000 * (1 + 8 + 28))
+    fitted: list[int] = []
+    fit = labelsets.fit
+    monkeypatch.setattr(
+        labelsets, "fit", lambda some, *rest, **more: fitted.append(len(some.given)) or fit(some, *rest, **more)
+    )
+    part = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
+    assert set(fitted) == {1000} and part.shape == truth.shape
+    assert np.abs(part - whole).mean() < 0.01
