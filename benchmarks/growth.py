@@ -130,11 +130,11 @@ def call(*arguments: object) -> tuple[float, int]:
 
 
 def exponent(sizes, seconds) -> float | None:
-    """Returns the slope over the sizes whose time stands out from that of start-up; None for fewer than three."""
+    """Returns the slope over the sizes whose time stands out from that of start-up; None for a single one."""
     points = [
         (math.log(size), math.log(each)) for size, each in zip(sizes, seconds, strict=True) if each > LEAST_SECONDS
     ]
-    return float(np.polyfit(*zip(*points, strict=True), 1)[0]) if len(points) >= 3 else None
+    return float(np.polyfit(*zip(*points, strict=True), 1)[0]) if len(points) >= 2 else None
 
 
 def shown(slope: float | None) -> str:
@@ -153,6 +153,9 @@ def draw(curves: dict) -> None:
         axis.loglog(sizes, seconds, "o-", color="#205080")
         axis.set_title(f"{name}\nexponent {shown(exponent(sizes, seconds))}", fontsize=10)
         axis.set_ylabel("seconds")
+        if sizes[-1] < 100 * sizes[0]:  # a decade's ticks would say nothing of the sizes
+            axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+            axis.minorticks_off()
         axis.grid(alpha=0.3)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=70)
