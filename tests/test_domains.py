@@ -25,13 +25,14 @@ def test_the_context_tells_sources_apart() -> None:
     rng = np.random.default_rng(4)
     spectra = np.concatenate([rng.normal(0, 1, (40, 6)), rng.normal(1.5, 1, (40, 6))])
     noisy = np.arange(80) >= 40
-    found = domains.context(spectra, noisy)
+    found = domains.context(spectra, noisy, domains.noisy_side(spectra, noisy))
     assert found.shape == (80, 5)
     np.testing.assert_allclose(found[noisy].mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(found[noisy].std(axis=0), 1, atol=1e-6)
     assert found[~noisy, 0].mean() < -1
-    assert domains.context(spectra, np.arange(80) < 3).shape == (80, 0)
-    assert not domains.noisy_side(spectra, np.arange(80) < 3).any()
+    few = domains.noisy_side(spectra, np.arange(80) < 3)
+    assert not few.any()
+    assert domains.context(spectra, np.arange(80) < 3, few).shape == (80, 0)
 
 
 def test_a_spectrum_by_hand() -> None:

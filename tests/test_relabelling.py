@@ -70,7 +70,8 @@ def test_sets_of_labels_are_weighed_where_asked_for(tiny_store: Path) -> None:
     asked.clear()
     heard = relabelling.clip_scores(teacher, store, noisy, frames=192, classes=len(store.vocabulary), reversal=True)
     spectra = np.stack([domains.spectrum(store.log_mel(int(row))) for row in [*noisy, *curated]])
-    context = domains.context(spectra, np.arange(len(spectra)) < len(noisy))[: len(noisy)]
+    is_noisy = np.arange(len(spectra)) < len(noisy)
+    context = domains.context(spectra, is_noisy, domains.noisy_side(spectra, is_noisy))[: len(noisy)]
     prior = float(store.labels[curated].mean())
     clips = beliefs.clips_of(heard, store.labels[noisy], context, prior=prior)
     expected = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present

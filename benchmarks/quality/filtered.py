@@ -19,7 +19,7 @@ from variants import Rows, read, write
 from earwitness import tables
 
 
-def filtered(noisy: Rows, names: list[str], scores: np.ndarray, classes: tuple[str, ...]) -> Rows:
+def filtered(noisy: Rows, names: tuple[str, ...], scores: np.ndarray, classes: tuple[str, ...]) -> Rows:
     """The noisy rows that cleanlab finds no fault with; scores (clips, classes) in the order of `names`."""
     place = {name: index for index, name in enumerate(names)}
     number = {name: index for index, name in enumerate(classes)}
@@ -38,7 +38,7 @@ def main() -> None:
     dataset = options.dataset.resolve()
     names, scores, classes = tables.read_scores(options.heard)
     noisy = read(dataset / "train_noisy.csv", dataset / "train_noisy", "noisy")
-    kept = filtered(noisy, list(names), scores, tuple(classes))
+    kept = filtered(noisy, names, scores, classes)
     curated = read(dataset / "train_curated.csv", dataset / "train_curated", "curated")
     test = read(dataset / "test_post_competition.csv", dataset / "test", "test")
     write(options.out, curated + kept + test)

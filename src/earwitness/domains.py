@@ -28,17 +28,18 @@ def noisy_side(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
     return apart
 
 
-def context(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
+def context(spectra: Array, noisy: NDArray[np.bool_], apart: Array) -> Array:
     """Returns where clips seem to come from, (clips, 1 + parts): `noisy_side`, and the main parts of their spectra.
 
-    Mean 0 and deviation 1 over the noisy clips; no column where there are too few of them.
+    `apart` (clips,) is what `noisy_side` found. Mean 0 and deviation 1 over the noisy clips; no column where there are
+    too few of them.
     """
     if noisy.sum() < _LEAST_CLIPS:
         return np.zeros((len(noisy), 0))
     mean, deviation = spectra[noisy].mean(axis=0), spectra[noisy].std(axis=0) + 1e-6
     standard = (spectra - mean) / deviation
     _, _, directions = np.linalg.svd(standard[noisy], full_matrices=False)
-    parts = np.column_stack([noisy_side(spectra, noisy), standard @ directions[:_CONTEXT_PARTS].T])
+    parts = np.column_stack([apart, standard @ directions[:_CONTEXT_PARTS].T])
     return np.asarray((parts - parts[noisy].mean(axis=0)) / (parts[noisy].std(axis=0) + 1e-9))
 
 

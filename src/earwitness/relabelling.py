@@ -76,7 +76,7 @@ class ClipLabels:
         rows = np.concatenate([self._rows, self._curated])
         spectra = np.stack([domains.spectrum(self._store.log_mel(int(row))) for row in rows])
         noisy = np.arange(len(rows)) < len(self._rows)
-        return domains.context(spectra, noisy)[noisy]
+        return domains.context(spectra, noisy, domains.noisy_side(spectra, noisy))[noisy]
 
     def summary(self) -> dict[str, float]:
         """What the given labels are found to be worth, means over all classes and labels.

@@ -101,13 +101,19 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
     learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
+    apartness = domains.noisy_side(spectra, noisy)
     combined = combine(
-        heard, given, domains.context(spectra, noisy), noisy, held_out, given_is_heard=any(map(learnt_noisy, runs))
+        heard,
+        given,
+        domains.context(spectra, noisy, apartness),
+        noisy,
+        held_out,
+        given_is_heard=any(map(learnt_noisy, runs)),
     )
     return Judged(
         rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
         learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out),
-        domains.noisy_side(spectra, noisy),
+        apartness,
     )  # fmt: skip
 
 
