@@ -95,7 +95,7 @@ def test_align_puts_rows_in_the_clips_order():
 @pytest.mark.parametrize(
     ("fnames", "complaints"),
     [
-        (["a"], ["4 without scores (b, c, d, …)"]),
+        (["a"], ["4 without scores (b, c, d and 1 more)"]),
         (list("abcdexy"), ["2 scored but not in the clip list (x, y)"]),
         (list("abcdea"), ["1 scored twice (a)"]),
         (list("abcdxx"), ["1 scored twice (x)", "1 without scores (e)", "1 scored but not in the clip list (x)"]),

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from earwitness.files import atomic_path, atomic_write, whole_lines
+from earwitness.errors import TableError, some_of
+from earwitness.files import atomic_path, atomic_write, read_json, whole_lines
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -99,3 +100,27 @@ def test_lines_are_read_up_to_the_first_that_is_torn_or_refused(content, found, 
     with (tmp_path / "lines").open("rb") as lines:
         read = whole_lines(lines, lambda line: int(line) if line.strip().isdigit() else None)
     assert read == (found, good_bytes)
+
+
+def test_json_is_read_or_refused_in_one_line(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": [1]}')
+    assert read_json(path, error=TableError) == {"a": [1]}
+    assert read_json(path, error=TableError, pairs=list) == [("a", [1])]
+    for content, complaint in (
+        (b"{", "not JSON in UTF-8"),
+        (b"\xff", "not JSON in UTF-8"),
+        (b"[" * 100_000, "not JSON"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(TableError, match=complaint) as caught:
+            read_json(path, error=TableError)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    with pytest.raises(TableError, match="cannot be read"):
+        read_json(tmp_path, error=TableError)
+
+
+def test_of_many_names_the_first_are_told_and_how_many_more():
+    assert some_of(["a"]) == "a"
+    assert some_of(["a", "b", "c"]) == "a, b, c"
+    assert some_of(["a", "b", "c", "d"], most=2) == "a, b and 2 more"

@@ -108,3 +108,23 @@ def test_a_journal_in_use_is_refused(tiny_trained_run: Path, tiny_store: Path, t
 def test_doubled_classes_are_averaged(tiny_trained_run: Path) -> None:
     """The rehearsal is the report's: its classes are doubled, so the tests above go both ways."""
     assert recipe.load(tiny_trained_run / "recipe.toml").augmentation.reversal
+
+
+def test_what_share_of_given_labels_is_right_comes_from_the_labels_learnt(
+    tiny_store: Path, tiny_trained_run: Path, tmp_path: Path
+) -> None:
+    """Not from hard pseudo-labels of patches, nor from labels by what is heard alone."""
+    from conftest import Unwatched
+    from earwitness import checkpoint, training
+
+    store = Store(tiny_store)
+    assert hearing.open_run(tiny_trained_run, store).given_right is None
+    for believe in ("sets", "heard"):
+        settings = recipe.load("rehearsal", ["stage2.pseudo_labels=clip", f"stage2.believe={believe}"])
+        folder = tmp_path / believe
+        training.train(store, folder, settings, observer=Unwatched(), fold=0, cpu=True)
+        run = hearing.open_run(folder, store)
+        labels = checkpoint.clip_labels(checkpoint.checkpoints(folder / "checkpoints")[-1])
+        assert labels is not None
+        expected = labels.numpy()[store.labels[store.rows("noisy")] > 0].mean()
+        assert run.given_right == (pytest.approx(expected) if believe == "sets" else None)

@@ -78,6 +78,15 @@ def test_given_tags_are_ranked_by_an_ear_that_learnt_from_them() -> None:
     np.testing.assert_array_equal(judging.ranked_by_ear(believed, heard, 0 * given), believed)
 
 
+def test_the_share_of_right_labels_is_what_was_found_before_they_were_learnt() -> None:
+    """By hand: two given tags heard at odds 1 and 4; at a quarter of the odds, 1/5 and 1/2, their mean is 0.35."""
+    believed = np.array([[0.9, 0.3], [0.1, 0.2]])
+    heard = np.array([[0.5, 0.7], [0.8, 0.6]])
+    given = np.array([[1, 0], [1, 0]], np.float32)
+    found = judging.ranked_by_ear(believed, heard, given, share=0.35)
+    np.testing.assert_allclose(found, [[1 / 5, 0.3], [1 / 2, 0.2]], atol=1e-4)
+
+
 def test_an_ear_that_learnt_from_the_labels_ranks_given_tags_and_the_sets_the_others() -> None:
     heard, given, _, noisy = simulated()
     context = np.zeros((len(heard), 0))

@@ -115,3 +115,14 @@ def test_an_ablation_and_a_system_are_one_idea(name: str) -> None:
 def test_differences_are_named() -> None:
     ours, theirs = recipe.Recipe(), recipe.load(None, ["features.mel_bands=64"])
     assert recipe.differences(ours, theirs) == ["features.mel_bands is 128, not 64"]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "empty"),
+    [
+        ({}, True), ({"anneal_epochs": 0.1}, False), ({"ramp_steps": 1}, False),
+        ({"anneal_epochs": 3.0, "anneal_steps": 0}, True),
+    ],
+)  # fmt: skip
+def test_a_stage_is_empty_only_without_any_steps(lengths: dict[str, float], empty: bool) -> None:
+    assert recipe.Stage(**lengths).is_empty is empty

@@ -5,8 +5,8 @@
 A method is a recipe of the package and nothing else. Where the grid names a variant of the labels, the store is
 STORE-VARIANT.store beside STORE (variants.py, filtered.py). Each finished run appends one line to the results: method,
 seed, lwlrap of the store's test clips with its interval, each clip's share of it (for paired comparisons by render.py),
-CPU minutes, peak memory, versions, the command. Runs that have a line are not made again; a run that was killed is
-resumed.
+CPU minutes, peak memory, versions, the arithmetic that `auto` comes to on the machine, the command. Runs that have a
+line are not made again; a run that was killed is resumed.
 """
 
 import argparse
@@ -23,7 +23,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from earwitness import corpus, lwlrap, tables
+from earwitness.network import fast_in_bfloat16
 
 PARALLEL = 2
 
@@ -89,6 +92,7 @@ def carry_out(run: dict[str, Any], stores: Path, work: Path, results: Path) -> N
         "clip_sums": [[int(labels), round(total, 4)] for labels, total in lwlrap.clip_sums(truth, scored)],
         "peak_memory_mb": memory, "resumed": bool(resume), "held_out_lwlrap": held_out(folder),
         "python": platform.python_version(), "versions": json.loads((folder / "run.json").read_text())["versions"],
+        "arithmetic": "bfloat16" if fast_in_bfloat16(torch.device("cpu")) else "float32",
         "command": command.replace(str(work), "WORK").replace(str(store), store.name),
     }  # fmt: skip
     with results.open("a", encoding="utf-8") as stream:

@@ -4,13 +4,13 @@ A file of corrections is JSON: an object that gives, for each fname, its labels 
 Decisions of reviewers say the same of clips they have heard, which thereby become curated.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import files
 from .dataset import Clip, Dataset, Problem
 from .errors import TableError
 from .labels import Vocabulary
@@ -132,12 +132,7 @@ def _correction(where: str, said: Any, vocabulary: Vocabulary) -> Correction:
 
 def _said(path: Path) -> dict[str, Any]:
     """What stands in a file of corrections, each fname once."""
-    try:
-        said = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=lambda pairs: _unique(path, pairs))
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from None
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path}: not JSON in UTF-8 ({' '.join(str(error).split())}): correct it") from None
+    said = files.read_json(path, error=TableError, pairs=lambda pairs: _unique(path, pairs))
     if not isinstance(said, dict):
         raise TableError(f'{path}: no corrections: it needs one object such as {{"a.wav": "Bark", "b.wav": "remove"}}')
     return said

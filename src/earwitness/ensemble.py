@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import longsound, tables
-from .errors import ModelError, RecipeError, TableError
+from .errors import ModelError, RecipeError, TableError, some_of
 from .labels import Vocabulary
 from .longsound import LogMel
 from .recipe import Features, Precision, Windows
@@ -194,7 +194,7 @@ def _places(found: Sequence[str], wanted: Sequence[str], what: str, table: str, 
         "lacks": [name for name in wanted if name not in place],
         "alone has": sorted(place.keys() - set(wanted)),
     }
-    complaints = [f"it {fault} {_some(names)}" for fault, names in faults.items() if names]
+    complaints = [f"it {fault} {some_of(names)}" for fault, names in faults.items() if names]
     if complaints:
         raise TableError(
             f"{table}: its {what} are not those of {model}: {', '.join(complaints)}; give tables of the same {what}"
@@ -207,7 +207,7 @@ def _refuse_other_classes(name: str, found: Vocabulary, first: str, wanted: Voca
         return
     here = [each for each in wanted.names if each not in found] + [each for each in found.names if each not in wanted]
     raise ModelError(
-        f"{name}: its classes are not those of {first}: {_some(here) if here else 'they stand in another order'}; "
+        f"{name}: its classes are not those of {first}: {some_of(here) if here else 'they stand in another order'}; "
         "give models of one vocabulary"
     )
 
@@ -218,8 +218,3 @@ def _refuse_negative(table: ScoreTable) -> None:
             f"{table.source}: the score of {table.fnames[row]} for {table.classes[column]} is below 0, and has no "
             "logarithm; take the arithmetic or rank mean"
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    """Returns up to three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

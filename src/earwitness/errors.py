@@ -16,6 +16,8 @@ Every message is one line that says what is wrong, where (file, row, field), and
 The command line prints that line and exits with status 2; a library user catches `EarwitnessError`.
 """
 
+from collections.abc import Sequence
+
 
 class EarwitnessError(Exception):
     """Base of all errors that a user's input can cause."""
@@ -59,3 +61,8 @@ class ReviewError(EarwitnessError):
 
 class ModelError(EarwitnessError):
     """A model folder that is missing, damaged, or of another kind than asked for."""
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """Returns the first names, and how many more there are: "a, b, c and 4 more"."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .corpus import Store, refuse_other_features
 from .dataset import Clip, Dataset, Problem
-from .errors import TableError
+from .errors import TableError, some_of
 from .labels import Vocabulary
 from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
 from .tables import read_scores, write_csv
@@ -187,7 +187,7 @@ def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -
     unknown = [label for label in dict.fromkeys(chain(*(clip.labels for clip in clips))) if label not in known]
     if unknown:
         raise TableError(
-            f"{where}: the test clips have labels that the model does not know ({_first_three(unknown)}): "
+            f"{where}: the test clips have labels that the model does not know ({some_of(unknown)}): "
             "give a model that was trained on them, or correct the labels"
         )
 
@@ -204,7 +204,7 @@ def align(clips: Sequence[Clip], fnames: Sequence[str], scores: NDArray[np.float
         "without scores": [fname for fname in wanted if fname not in rows],
         "scored but not in the clip list": sorted(rows.keys() - set(wanted)),
     }
-    complaints = [f"{len(names)} {fault} ({_first_three(names)})" for fault, names in faults.items() if names]
+    complaints = [f"{len(names)} {fault} ({some_of(names)})" for fault, names in faults.items() if names]
     if complaints:
         raise TableError(
             f"the scores do not fit the {len(clips)} clips: {'; '.join(complaints)}: "
@@ -232,10 +232,6 @@ def _parts(usage: Sequence[str | None]) -> list[tuple[str, NDArray[np.bool_]]]:
 
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
-
-
-def _first_three(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _unless_nan(value: float) -> float | None:

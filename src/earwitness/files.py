@@ -1,11 +1,12 @@
-"""Files that are either whole or not there: written beside their place under another name, then moved."""
+"""Files that are either whole or not there: written beside their place under another name, then moved; JSON read."""
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -75,6 +76,21 @@ def whole_lines(lines: Iterable[bytes], parse: Callable[[bytes], T | None]) -> t
         found.append(parsed)
         good_bytes += len(line)
     return found, good_bytes
+
+
+def read_json(
+    path: Path, *, error: type[Exception], pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """Returns what a user's JSON file holds; `pairs` makes an object of its pairs, a dict unless given.
+
+    Raises `error`, one line, for a file that cannot be read or is no JSON in UTF-8.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=pairs)
+    except OSError as trouble:
+        raise error(f"{path}: cannot be read ({trouble.strerror}); check the path") from None
+    except (ValueError, RecursionError) as trouble:
+        raise error(f"{path}: not JSON in UTF-8 ({' '.join(str(trouble).split())}); correct it") from None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -187,6 +187,13 @@ class Stage(Section):
         anneal = round(self.anneal_epochs * steps_per_epoch) if self.anneal_steps is None else self.anneal_steps
         return ramp, anneal
 
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether the stage has no steps, however long an epoch is."""
+        ramp = self.ramp_epochs if self.ramp_steps is None else self.ramp_steps
+        anneal = self.anneal_epochs if self.anneal_steps is None else self.anneal_steps
+        return not ramp and not anneal
+
 
 class Optimizer(Section):
     """Section 2.6: Nadam."""

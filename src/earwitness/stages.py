@@ -55,7 +55,7 @@ def plan(settings: recipe.Recipe, chosen: Split, *, world: int = 1) -> tuple[tup
     planned: list[PlannedStage] = []
     notes: list[str] = []
     for number, stage in enumerate(settings.stages, start=1):
-        if sum(stage.lengths(1)) == 0:
+        if stage.is_empty:
             continue
         possible = _possible(stage, curated=len(chosen.curated), noisy=len(chosen.noisy))
         if possible is None:

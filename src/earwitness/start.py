@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from . import checkpoint, recipe
-from .errors import ModelError, RecipeError, RunError
+from .errors import ModelError, RecipeError, RunError, some_of
 from .labels import Vocabulary
 from .network import TeacherStudent
 
@@ -98,7 +98,7 @@ def other_classes(there: Sequence[str], here: Sequence[str]) -> list[str]:
         return []
     lacking = [name for name in there if name not in set(here)]
     added = [name for name in here if name not in set(there)]
-    parts = [f"{', '.join(names[:3])} {where} ({len(names)} such)"
+    parts = [f"{some_of(names)} {where}"
              for names, where in ((lacking, "there alone"), (added, "here alone")) if names]  # fmt: skip
     return [f"the vocabulary is another: {', '.join(parts) or 'the same classes in another order'}"]
 

@@ -42,7 +42,7 @@ class Limits:
 
 class Verdict(NamedTuple):
     """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
-    1), what to do about it, P(truly present), the same without the given label, where the evidence is in the file."""
+    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file."""
 
     row: int
     place: int

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from .. import checkpoint, corpus, journal, logmel, patches, recipe, start
+from .. import checkpoint, corpus, journal, logmel, patches, recipe, stages, start
 from ..errors import RecipeError, RunError
 from ..network import FRAME_STRIDE, TeacherStudent
 from ..tagging import Floats, combine
@@ -33,7 +33,8 @@ class Run:
     """A finished run, opened: its network with both heads, its recipe, the digest of its weights.
 
     `fold` is the fifth of this store's curated clips that it never learnt from; None where there is none, or where the
-    run learnt from another store, of whose clips nothing is known here.
+    run learnt from another store, of whose clips nothing is known here. `given_right` is the mean belief in given noisy
+    labels that it learnt from, where it had weighed them.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Run:
     digest: str
     fold: int | None
     same_store: bool
+    given_right: float | None
 
 
 class Heard(NamedTuple):
@@ -79,8 +81,19 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     same = fingerprint == store.fingerprint()
+    given_right = _given_right(settings, newest[0], store, fold) if same else None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same)
+    return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same, given_right)
+
+
+def _given_right(settings: recipe.Recipe, newest: Path, store: corpus.Store, fold: int | None) -> float | None:
+    """Returns the mean belief in given noisy labels that a run learnt from; None where it did not weigh them."""
+    labels = checkpoint.clip_labels(newest)
+    stage = settings.stages[-1]
+    if labels is None or stage.pseudo_labels != "clip" or stage.believe == "heard":
+        return None
+    given = store.labels[stages.split(store, fold).noisy] > 0
+    return float(labels.numpy()[given].mean()) if given.any() else None
 
 
 def hear(

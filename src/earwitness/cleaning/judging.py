@@ -53,9 +53,10 @@ class Watcher(Protocol):
 class Judged:
     """What is believed of the curated and noisy clips of a store, `rows` (clips,) of it; arrays are (clips, classes).
 
-    probability: P(truly present). heard: the same without the given label. first_frame, end_frame: where the evidence
-    is strongest, in the trimmed clip. out_of_fold (clips,): no run whose scores count here learnt from the clip's own
-    labels. model: how the noisy labels came about. shift_deviation: by how much single classes may be misheard.
+    probability: P(truly present). heard: the same by ear alone, which has heard of the given labels where a run learnt
+    from them. first_frame, end_frame: where the evidence is strongest, in the trimmed clip. out_of_fold (clips,): no
+    run whose scores count here learnt from the clip's own labels. model: how the noisy labels came about.
+    shift_deviation: by how much single classes may be misheard.
     """
 
     rows: NDArray[np.int64]
@@ -109,6 +110,7 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Ju
         noisy,
         held_out,
         given_is_heard=any(map(learnt_noisy, runs)),
+        given_right=_mean_of([run.given_right for run in runs if run.given_right is not None]),
     )
     return Judged(
         rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
@@ -133,11 +135,13 @@ def combine(
     held_out: NDArray[np.bool_],
     *,
     given_is_heard: bool,
+    given_right: float | None = None,
 ) -> Combined:
     """Returns what to believe after hearing the clips and reading their labels, noisy and curated ones apart.
 
     `given_is_heard`: what is heard comes from a network that learnt from the noisy labels, so it holds them already:
-    given tags are then ranked by it alone, as weighing them once more would count them twice. context (clips,
+    given tags are then ranked by it alone, as weighing them once more would count them twice; `given_right` is what
+    share of them is right, as found before anything was learnt from them, None if that is not known. context (clips,
     contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of present tags
     tells the prior odds behind `heard`.
     """
@@ -151,7 +155,7 @@ def combine(
         ours, model = beliefs.fit_sharpened(ours, heard[noisy])
         probability[noisy] = labelsets.believe(ours, model).present
         if given_is_heard:
-            probability[noisy] = ranked_by_ear(probability[noisy], heard[noisy], given[noisy])
+            probability[noisy] = ranked_by_ear(probability[noisy], heard[noisy], given[noisy], share=given_right)
         mistaken = labelsets.confusions(ours, model)
     if not noisy.all():
         ours = clips.part(~noisy)
@@ -164,15 +168,16 @@ def combine(
     return Combined(probability, model, mistaken)
 
 
-def ranked_by_ear(believed: Array, heard: Array, given: NDArray[np.float32]) -> Array:
-    """Returns beliefs in which given tags stand in the order of what is heard, as likely on the whole as believed.
+def ranked_by_ear(believed: Array, heard: Array, given: NDArray[np.float32], *, share: float | None = None) -> Array:
+    """Returns beliefs in which given tags stand in the order of what is heard, and `share` of them is right.
 
-    All (clips, classes). One shift of the log-odds heard on given tags brings their mean to that of what is believed.
+    All (clips, classes). One shift of the log-odds heard on given tags brings their mean to `share`, or, without one,
+    to the mean of what is believed of them.
     """
     tags = given > 0
     if not tags.any():
         return believed
-    odds, mean = calibration.log_odds(heard[tags]), believed[tags].mean()
+    odds, mean = calibration.log_odds(heard[tags]), believed[tags].mean() if share is None else share
     low, high = -_WIDEST_SHIFT, _WIDEST_SHIFT
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -182,9 +187,13 @@ def ranked_by_ear(believed: Array, heard: Array, given: NDArray[np.float32]) -> 
     return found
 
 
+def _mean_of(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
 def learnt_noisy(run: Run) -> bool:
     """Tells whether a run learnt from noisy clips, by whatever labels."""
-    return any(stage.noisy > 0 and sum(stage.lengths(1)) > 0 for stage in run.settings.stages)
+    return any(stage.noisy > 0 and not stage.is_empty for stage in run.settings.stages)
 
 
 def calibrated(

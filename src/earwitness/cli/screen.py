@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..errors import some_of
+
 if TYPE_CHECKING:
     from ..dataset import Problem
 
@@ -78,8 +80,7 @@ def bar(text: str, total: int | None = None) -> Iterator[Advance]:
 
 def list_some(what: str, names: tuple[str, ...], most: int = 5) -> None:
     if names:
-        more = f" and {len(names) - most} more" if len(names) > most else ""
-        say(f"{len(names)} {what}: {', '.join(names[:most])}{more}")
+        say(f"{len(names)} {what}: {some_of(names, most)}")
 
 
 def end_with_problems(problems: "Sequence[Problem]", what: str, *, listed_in: Path | None = None) -> None:

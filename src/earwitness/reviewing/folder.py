@@ -23,8 +23,8 @@ COLUMNS = (
 class Tag:
     """One tag of a clip: whether it was given, the verdict on it, and the seconds where the evidence is strongest.
 
-    probability: calibrated, that the class is truly there. heard: the network's score without the given label; both
-    0 to 1. The seconds are those of the sound file; None where there is no evidence to point to.
+    probability: calibrated, that the class is truly there. heard: the same by ear alone; both 0 to 1. The seconds are
+    those of the sound file; None where there is no evidence to point to.
     """
 
     label: str

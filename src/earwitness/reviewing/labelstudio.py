@@ -5,7 +5,6 @@ clip that holds none of them, and a TextArea `reviewer`: Label Studio knows anno
 refuses annotations of accounts it lacks. Sounds are named as its local file storage serves them, relative to a folder.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os.path import commonpath
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
+from .. import files
 from ..errors import ReviewError
 from ..labels import Vocabulary
 from .decisions import NOTHING, SKIPPED, ClipName, Decision, moment, now, outcome_of
@@ -146,12 +146,7 @@ def _reviewer(name: str) -> dict[str, Any]:
 
 
 def _tasks_of(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ReviewError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, RecursionError) as error:
-        raise ReviewError(f"{path}: not JSON in UTF-8 ({' '.join(str(error).split())}); export it again") from None
+    content = files.read_json(path, error=ReviewError)
     if not isinstance(content, list):
         raise ReviewError(f"{path}: no list of tasks; export it from Label Studio in the format JSON")
     for number, task in enumerate(content, start=1):
