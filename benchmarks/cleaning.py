@@ -37,16 +37,6 @@ SWAPPED_SHARE = 0.05
 COPIES = 60
 
 
-class Silence:
-    """Watches without a word."""
-
-    def begun(self, what: str, total: int) -> None: ...
-
-    def advanced(self) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
 def append(results: Path, **line: Any) -> None:
     print(json.dumps(line), flush=True)
     with results.open("a", encoding="utf-8") as stream:
@@ -72,7 +62,7 @@ def measure(options: argparse.Namespace) -> None:
     store = Store(options.store)
     runs = [hearing.open_run(run, store) for run in options.runs]
     keep = options.work / f"heard-{options.store.name}"
-    judged = judging.judge(runs, store, keep, Silence())
+    judged = judging.judge(runs, store, keep)
     truth = truth_of(options.truth, store)
     chosen = np.array(
         [noisy and store.clips[row].fname in truth for row, noisy in zip(judged.rows, judged.noisy, strict=True)]
@@ -82,12 +72,21 @@ def measure(options: argparse.Namespace) -> None:
     common = {"store": options.store.name, "runs": [run.name for run in options.runs], "clips": int(chosen.sum())}
     rivals = cleanlab_scores(judged, judged.heard, chosen)
     if options.out_of_fold:
-        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep, Silence())
+        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep)
         rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone.heard, chosen).items()}
     compare(options, common, "wrong labels", given, ~true, 1 - p, rivals | {"heard alone": 1 - heard})
     compare(options, common, "missing labels", ~given, true, p, {"heard alone": heard})
     for row in rates_inside(judged, chosen, true, given):
         append(options.results, **common, **row)
+    for name, labels in (("as given", given), ("as cleaned", p >= 0.5)):  # as findings.is_believed has it
+        for what, of in ((f"labels {name} that are right", labels), (f"true labels among those {name}", true)):
+            append(
+                options.results,
+                **common,
+                measure=what,
+                value=float((labels & true).sum() / of.sum()),
+                tags=int(of.sum()),
+            )
     for name, mask in (("all", np.ones_like(given)), ("listed", given | (p >= 0.05)), ("given", given)):
         error = calibration.calibration_error(p[mask], true[mask])
         append(options.results, **common, measure=f"calibration error, {name} tags", value=error, tags=int(mask.sum()))

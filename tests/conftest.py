@@ -112,27 +112,13 @@ def tiny_model(tiny_store: Path) -> Path:
     return write_tiny_model(folder, tiny_recipe(), corpus.Store(tiny_store).moments)
 
 
-class Unwatched:
-    """Watches a training or a cleaning without a word."""
-
-    def begun(self, *_: object, **__: object) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def stepped(self, metrics: object) -> None: ...
-
-    def evaluated(self, step: int, overall: float) -> None: ...
-
-    def advanced(self) -> None: ...
-
-
 @pytest.fixture(scope="session")
 def tiny_trained_run(tiny_store: Path) -> Path:
     """A finished run of the recipe `rehearsal` on the tiny store, fold 0 held out; not to be written to."""
     from earwitness import training
 
     folder = tiny_store.parent / "trained"
-    training.train(corpus.Store(tiny_store), folder, recipe.load("rehearsal"), observer=Unwatched(), fold=0, cpu=True)
+    training.train(corpus.Store(tiny_store), folder, recipe.load("rehearsal"), fold=0, cpu=True)
     return folder
 
 

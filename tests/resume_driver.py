@@ -26,15 +26,6 @@ SETTINGS = [
 STAGE_STEPS = (7, 9)
 
 
-class Silent:
-    """An observer that looks away."""
-
-    def begun(self, *, done: int, total: int) -> None: ...
-    def note(self, text: str) -> None: ...
-    def stepped(self, metrics: training.StepMetrics) -> None: ...
-    def evaluated(self, step: int, overall: float) -> None: ...
-
-
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -111,7 +102,7 @@ def train(store: Path, run: Path, changes: list[str], arm: Callable[[], None] = 
     torch.set_num_threads(1)
     settings = recipe.load(None, [*SETTINGS, *changes])
     arm()
-    training.train(corpus.Store(store), run, settings, observer=Silent(), fold=0, resume=run.exists(), cpu=True)
+    training.train(corpus.Store(store), run, settings, fold=0, resume=run.exists(), cpu=True)
 
 
 def remains(run: Path) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import RATE_HZ, Unwatched, tone
+from conftest import RATE_HZ, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
-from earwitness.cleaning import clean, findings
+from earwitness.cleaning import clean, findings, judging
 from earwitness.cleaning.findings import Limits, Verdict
 from earwitness.cleaning.judging import Judged
 from earwitness.corpus import Store
@@ -80,7 +80,7 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
     store = Store(tmp_path / "store")
     found = findings.trimmed_seconds(
-        store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", Unwatched()
+        store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
     )
     np.testing.assert_allclose(found, 0.5, atol=0.04)
 
@@ -94,9 +94,7 @@ def cleaned(tiny_trained_run: Path, tiny_store: Path, tmp_path_factory: pytest.T
 
 
 def carry_out(run: Path, store: Path, out: Path, *, audio_root: Path | None = None, page: bool = True) -> dict:
-    return clean.clean(
-        [run], Store(store), out, limits=Limits(), audio_root=audio_root, page=page, watcher=Unwatched()
-    )  # fmt: skip
+    return clean.clean([run], Store(store), out, audio_root=audio_root, page=page)
 
 
 def test_every_given_tag_has_its_verdict(cleaned: Path, tiny_store: Path) -> None:
@@ -189,8 +187,7 @@ def test_folders_of_something_else_are_left_alone(
     with pytest.raises(EarwitnessError, match="made from another store"):
         carry_out(tiny_trained_run, tiny_store, out)
     with pytest.raises(EarwitnessError, match="give every run once"):
-        clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new", limits=Limits(), audio_root=None,
-                    page=False, watcher=Unwatched())  # fmt: skip
+        clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new")
 
 
 def test_a_full_disk_loses_nothing(

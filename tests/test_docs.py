@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -223,3 +224,20 @@ def test_the_readme_says_how_to_begin() -> None:
 def test_texts_name_no_machine_and_leave_nothing_open(path: Path) -> None:
     found = FORBIDDEN.search(path.read_text("utf-8"))
     assert found is None, found
+
+
+def test_what_the_page_on_python_shows_runs(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it as one program, on the tiny dataset, with a recipe of a few steps."""
+    (tmp_path / "my_clips").symlink_to(tiny_dataset)
+    for name in ("a.wav", "b.wav"):
+        shutil.copy(next((tiny_dataset / "test").glob("*.wav")), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "python.md").read_text("utf-8"), re.M | re.S)
+    assert len(blocks) == 5
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks).replace('"laptop"', '"rehearsal"'), names)
+    assert names["judged"].probability.shape == names["judged"].given.shape
+    assert (tmp_path / "doubts" / "verdicts.csv").is_file()
+    assert 0 < names["result"].overall <= 1

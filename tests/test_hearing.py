@@ -114,7 +114,6 @@ def test_what_share_of_given_labels_is_right_comes_from_the_labels_learnt(
     tiny_store: Path, tiny_trained_run: Path, tmp_path: Path
 ) -> None:
     """Not from hard pseudo-labels of patches, nor from labels by what is heard alone."""
-    from conftest import Unwatched
     from earwitness import checkpoint, training
 
     store = Store(tiny_store)
@@ -122,7 +121,7 @@ def test_what_share_of_given_labels_is_right_comes_from_the_labels_learnt(
     for believe in ("sets", "heard"):
         settings = recipe.load("rehearsal", ["stage2.pseudo_labels=clip", f"stage2.believe={believe}"])
         folder = tmp_path / believe
-        training.train(store, folder, settings, observer=Unwatched(), fold=0, cpu=True)
+        training.train(store, folder, settings, fold=0, cpu=True)
         run = hearing.open_run(folder, store)
         labels = checkpoint.clip_labels(checkpoint.checkpoints(folder / "checkpoints")[-1])
         assert labels is not None

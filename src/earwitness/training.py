@@ -68,12 +68,27 @@ class Observer(Protocol):
         """The held-out fold was tagged: lwlrap after `step` steps of the run."""
 
 
+class Unwatched:
+    """An observer that looks away."""
+
+    def begun(self, *, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def stepped(self, metrics: StepMetrics) -> None: ...
+
+    def evaluated(self, step: int, overall: float) -> None: ...
+
+
+UNWATCHED = Unwatched()
+
+
 def train(
     store: corpus.Store,
     run: Path,
     settings: recipe.Recipe,
     *,
-    observer: Observer,
+    observer: Observer = UNWATCHED,
     fold: int | None = 0,
     resume: bool = False,
     cpu: bool = False,

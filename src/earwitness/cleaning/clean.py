@@ -7,8 +7,8 @@ from typing import Any
 from ..corpus import Store
 from ..errors import RunError
 from . import findings, hearing, judging
-from .findings import Limits
-from .judging import Watcher
+from .findings import DEFAULT_LIMITS, Limits
+from .judging import UNWATCHED, Watcher
 from .page import write as write_page
 
 
@@ -17,10 +17,10 @@ def clean(
     store: Store,
     out: Path,
     *,
-    limits: Limits,
-    audio_root: Path | None,
-    page: bool,
-    watcher: Watcher,
+    limits: Limits = DEFAULT_LIMITS,
+    audio_root: Path | None = None,
+    page: bool = True,
+    watcher: Watcher = UNWATCHED,
 ) -> dict[str, Any]:
     """Judges every clip of a store by some runs and writes what comes of it to `out`; returns summary.json's content.
 

@@ -40,6 +40,9 @@ class Limits:
     least: float = 0.05
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class Verdict(NamedTuple):
     """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
     1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file."""

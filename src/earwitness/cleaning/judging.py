@@ -49,6 +49,19 @@ class Watcher(Protocol):
         """Something a user should know."""
 
 
+class Unwatched:
+    """A watcher that looks away."""
+
+    def begun(self, what: str, total: int) -> None: ...
+
+    def advanced(self) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+UNWATCHED = Unwatched()
+
+
 @dataclass(frozen=True)
 class Judged:
     """What is believed of the curated and noisy clips of a store, `rows` (clips,) of it; arrays are (clips, classes).
@@ -81,7 +94,7 @@ class _Sources(NamedTuple):
     votes: Array
 
 
-def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher) -> Judged:
+def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher = UNWATCHED) -> Judged:
     """Returns what to believe of every curated and noisy clip of a store.
 
     `runs` are of the same classes, with folds of their own; a curated clip is judged by the runs that never learnt
