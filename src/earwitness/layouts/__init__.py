@@ -35,8 +35,8 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
     occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
-    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, a row
-    whose role cannot be told, or a dataset without one usable clip.
+    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, or a dataset
+    without one usable clip.
     """
     place = Path(path).absolute()
     if not place.exists():
@@ -86,6 +86,9 @@ def _labels_that_occur(listing: Listing) -> Vocabulary:
     """All labels of rows in order, whether or not their files are there."""
     label_sets = [row.labels for row in listing.rows if not row.fault]
     if not any(label_sets):
+        faults = [row.fault for row in listing.rows if row.fault]
+        if faults:
+            raise TableError(f"{listing.root}: no usable clip: the first of {len(faults)} problems: {faults[0]}")
         raise TableError(f"{listing.root}: no row of its tables has a label: fill in their column of labels")
     return Vocabulary.from_labels(label_sets)
 
@@ -96,7 +99,7 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
     Raises TableError with the line that goes into the row's problem.
     """
     if row.fault:
-        raise TableError(f"{row.where}: {row.fault}")
+        raise TableError(row.fault)
     fname, labels = (f"{row.where}, {column}" for column in row.columns)
     if not row.fname:
         raise TableError(f"{fname}: no file name: fill it in or delete the row")
