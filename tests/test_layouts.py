@@ -404,6 +404,33 @@ def test_a_csv_as_spreadsheets_write_it(tmp_path):
     assert read_dataset(root / "clips.csv") == dataset
 
 
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("GROSS.wav", "gross.WAV"),
+        ("Gross", "gROSS.flac"),
+        ("M\u00e4use.wav", "Ma\u0308use.wav"),
+        ("Ma\u0308use.mp3", "m\u00e4use.WAV"),
+        ("V\u00f6gel\\2019\\a.wav", "Vo\u0308gel/2019/a.wav"),
+        ("take.2", "TAKE.2.wav"),
+    ],
+)
+def test_a_file_whose_name_is_spelt_otherwise_on_the_disk(tmp_path, written, there):
+    root = put(tmp_path, {"clips.csv": f"fname,labels\n{written},Bark\n", there: ""})
+    (clip,) = read_dataset(root).clips
+    assert (clip.fname, clip.path) == (written, root / there)
+
+
+def test_a_name_as_it_is_goes_before_another_spelling_and_two_of_these_are_none(tmp_path):
+    put(tmp_path, {"a.wav": "", "A.wav": "", "Bb.wav": "", "bB.wav": ""})
+    if len(list(tmp_path.iterdir())) < 4:
+        pytest.skip("the disk does not tell letter case")
+    table = "fname,labels\nA.wav,Bark\na.WAV,Bark\nBB.wav,Bark\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table}))
+    assert [clip.path.name for clip in dataset.clips] == ["A.wav", "a.wav"]
+    assert "no sound file BB.wav" in only_problem(dataset).what
+
+
 def test_csv_with_recordings(tmp_path):
     table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))
