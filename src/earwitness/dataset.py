@@ -25,6 +25,11 @@ class Clip:
     usage: str | None = None
     recordings: tuple[str, ...] = ()
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Its recordings; where they are unknown, its file, which several rows may name, is a recording of its own."""
+        return self.recordings or (str(self.path),)
+
 
 class Leak(NamedTuple):
     """A recording that a clip to learn from and a test clip were both cut from, with the first of either."""
@@ -86,7 +91,7 @@ class Dataset:
 def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
     """Returns a number for each clip, the same for clips that share a recording, by themselves or through others.
 
-    A clip without a recording shares none.
+    A clip without a recording shares one with those of the same file alone.
     """
     leads_to = list(range(len(clips)))
 
@@ -98,7 +103,7 @@ def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
 
     first_with: dict[str, int] = {}
     for place, clip in enumerate(clips):
-        for recording in clip.recordings:
+        for recording in clip.sources:
             leads_to[end(place)] = end(first_with.setdefault(recording, place))
     return [end(place) for place in range(len(clips))]
 
@@ -108,6 +113,6 @@ def leaks(clips: Iterable[Clip]) -> tuple[Leak, ...]:
     learnt: dict[str, Clip] = {}
     test: dict[str, Clip] = {}
     for clip in clips:
-        for recording in clip.recordings:
+        for recording in clip.sources:
             (test if clip.role == "test" else learnt).setdefault(recording, clip)
     return tuple(Leak(recording, clip, test[recording]) for recording, clip in learnt.items() if recording in test)
