@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from rich.cells import cell_len
 
-from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
+from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, tone, write_tables, write_tiny_model
 from earwitness import cli, layouts, recipe
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
@@ -95,10 +95,14 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     store, figures = tmp_path / "store", tmp_path / "new" / "figures.json"
     answer = earwitness("prepare", tiny_dataset, "--out", store, "--workers", 1, "--json", figures)
     assert (answer.status, answer.err) == (0, "")
+    read = f"{tiny_dataset}: read as FSDKaggle2019; 4 classes: Bark, Child_speech_and_kid_speaking, Meow and 1 more"
+    following = f"next: earwitness train {store} --out RUN --recipe laptop"
+    first, done, last = answer.out.splitlines()
+    assert (first, last) == (read, following)
     expected = (
         rf"{re.escape(str(store))}: 10 curated, 10 noisy, 6 test; 26 files decoded at \d+ a second, 0 already there"
     )
-    assert re.fullmatch(expected, answer.out.strip())
+    assert re.fullmatch(expected, done)
     report = json.loads(figures.read_text())
     assert report.pop("seconds") > 0
     assert report == {
@@ -107,7 +111,23 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
         "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
     }  # fmt: skip
     answer = earwitness("prepare", tiny_dataset, "--out", store)
-    assert answer == (0, f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there\n", "")
+    done = f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there"
+    assert answer == (0, f"{read}\n{done}\n{following}\n", "")
+
+
+def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwitness) -> None:
+    for name in ("Bark/a.wav", "bark/b.wav", "c.wav", "Bark/deeper/d.wav", ".hidden/e.wav"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "mine" / name, tone("Bark", seconds=0.2, seed=1), 32_000)
+    (tmp_path / "mine" / "list.csv").write_text("file;tag\nc.wav;Bark\n")
+    answer = earwitness("prepare", tmp_path / "mine", "--out", tmp_path / "store", "--workers", 1)
+    table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
+    assert answer.out.splitlines()[:4] == [
+        f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
+        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': name it once",
+        f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
+        "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
+    ]
 
 
 def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
@@ -137,7 +157,7 @@ def test_prepare_tells_of_recordings(tiny_dataset: Path, tmp_path: Path, earwitn
     )
     assert answer.status == 0
     paths = {one.fname: one.path for one in clips}
-    assert answer.out.splitlines()[1:] == [
+    assert answer.out.splitlines()[2:-1] == [
         "curated clips of one recording are kept in one fold: 10 clips in 9 groups",
         "recordings with clips both in the test set and among those to learn from: 2, so scores on the "
         f"test set will flatter; one is x: {paths['curated0.wav']} (curated) and {paths['test4.wav']} (test)",
@@ -165,7 +185,7 @@ def test_prepare_with_corrections(tiny_dataset: Path, tmp_path: Path, earwitness
     said = answer.out.splitlines()
     assert said[0] == "corrections: 2 clips have other labels, 1 are left out"
     assert said[1] == "1 corrections and decisions for names that no clip of the dataset has: stranger.wav"
-    assert "10 curated, 9 noisy, 6 test" in said[2]
+    assert "10 curated, 9 noisy, 6 test" in said[3]
     report = json.loads(figures.read_text())
     assert [report[name] for name in ("relabelled", "removed", "unknown_fnames", "left_out")] == [2, 1, 1, 0]
     labels = {row["fname"]: row["labels"] for row in read_rows(store / "clips.csv", ("fname", "labels"))}

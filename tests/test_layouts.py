@@ -8,7 +8,7 @@ import pytest
 from earwitness.dataset import Clip
 from earwitness.errors import TableError
 from earwitness.labels import Vocabulary
-from earwitness.layouts import read_dataset
+from earwitness.layouts import LAYOUTS, read_dataset
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TWO = Vocabulary(("Bark", "Meow"))
@@ -49,6 +49,13 @@ def only_problem(dataset):
     (problem,) = dataset.problems
     assert "\n" not in problem.what
     return problem
+
+
+def test_layouts_are_called_what_the_document_calls_them():
+    lines = (Path(__file__).parents[1] / "docs" / "data.md").read_text("utf-8").splitlines()
+    first = lines.index("| Layout | Tables that tell it | Curated | Noisy | Test |") + 2
+    named = [line.split("|")[1].strip() for line in lines[first : first + 8]]
+    assert named == list(dict.fromkeys(name for name, _ in LAYOUTS))
 
 
 # --- FSDKaggle2019's layout ---

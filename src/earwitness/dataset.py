@@ -58,7 +58,8 @@ class Dataset:
     """The usable clips of a dataset, in the order of its tables, and the problems with the others.
 
     known_bad: those of the clips that the dataset's own authors name as wrong. left_out: clips that are
-    left out because the user wants it, which is no problem.
+    left out because the user wants it, which is no problem. layout: as what it was read, as docs/data.md calls it.
+    remarks: what lies there and was not read, a line each.
     """
 
     root: Path
@@ -67,6 +68,8 @@ class Dataset:
     problems: tuple[Problem, ...]
     known_bad: tuple[Problem, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    layout: str = ""
+    remarks: tuple[str, ...] = ()
 
     def by_role(self, role: str) -> tuple[Clip, ...]:
         """The clips whose role is `role`, in order."""

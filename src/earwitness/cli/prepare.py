@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import some_of
 from .options import JsonOption, RecipeOption, SetOption, decoding_processes, require_room_for, write_json
-from .screen import bar, end_with_problems, list_some, say
+from .screen import bar, end_with_problems, list_some, say, say_next
 
 if TYPE_CHECKING:
     from ..dataset import Dataset, Leak
@@ -55,6 +56,7 @@ def prepare(
     seconds = time.perf_counter() - started
     counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
     rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
+    _say_how_it_was_read(found, dataset)
     say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
         say("no noisy clips: log-mels will be normalised by the curated set")
@@ -65,6 +67,7 @@ def prepare(
         )
     _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
+    say_next("train", out, "--out", "RUN", "--recipe", "laptop")
     write_json(
         json_file,
         {
@@ -74,6 +77,16 @@ def prepare(
         },
     )  # fmt: skip
     end_with_problems(report.problems, "clips left out", listed_in=out / "bad_files.csv")
+
+
+def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
+    """Says as what a dataset was read, and what in it may not have been meant so."""
+    names = found.vocabulary.names
+    say(f"{dataset}: read as {found.layout}; {len(names)} classes: {some_of(names)}")
+    for remark in found.remarks:
+        say(f"note: {remark}")
+    for alike in found.vocabulary.alike():
+        say(f"note: {' and '.join(alike)} are classes of their own; if they are meant as one, write them alike")
 
 
 def _warn_of(leaks: "Sequence[Leak]") -> None:

@@ -15,17 +15,18 @@ from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, f
 from .listing import Listing, Row
 from .soundfiles import SoundFiles
 
-# In this order; the first that answers is believed.
-_LAYOUTS: tuple[Callable[[Path], Listing | None], ...] = (
-    fsdkaggle2019.find,
-    fsd50k.find,
-    fsdnoisy18k.find,
-    fsdkaggle2018.find,
-    esc50.find,
-    urbansound8k.find,
-    clip_list.find,
-    folders.find,
-    clip_list.find_any,
+_CLIP_LIST = "a CSV of clips"
+# In this order; the first that answers is believed. Their names are those of docs/data.md.
+LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
+    ("FSDKaggle2019", fsdkaggle2019.find),
+    ("FSD50K", fsd50k.find),
+    ("FSDnoisy18k", fsdnoisy18k.find),
+    ("FSDKaggle2018", fsdkaggle2018.find),
+    ("ESC-50", esc50.find),
+    ("UrbanSound8K", urbansound8k.find),
+    (_CLIP_LIST, clip_list.find),
+    ("a folder for each class", folders.find),
+    (_CLIP_LIST, clip_list.find_any),
 )
 
 
@@ -42,18 +43,18 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a CSV")
     if place.is_file():
-        return _judged(clip_list.read(place), without_sound)
-    for layout in _LAYOUTS:
-        listing = layout(place)
+        return _judged(_CLIP_LIST, clip_list.read(place), without_sound)
+    for layout, find in LAYOUTS:
+        listing = find(place)
         if listing is not None:
-            return _judged(listing, without_sound)
+            return _judged(layout, listing, without_sound)
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
         "the columns fname,labels[,split], or a folder of sound files for each class"
     )
 
 
-def _judged(listing: Listing, without_sound: bool) -> Dataset:
+def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
@@ -79,7 +80,10 @@ def _judged(listing: Listing, without_sound: bool) -> Dataset:
         for clip in clips
         if (clip.role, clip.fname) in listing.known_bad
     ]
-    return Dataset(listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad))
+    return Dataset(
+        listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
+        layout=layout, remarks=listing.remarks,
+    )  # fmt: skip
 
 
 def _labels_that_occur(listing: Listing) -> Vocabulary:

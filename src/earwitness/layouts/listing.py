@@ -34,13 +34,15 @@ class Row:
 class Listing:
     """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
 
-    known_bad: what the dataset's authors say is wrong with single clips, by role and fname.
+    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: what lies there
+    and is not read, a line each.
     """
 
     root: Path
     rows: Sequence[Row]
     vocabulary: Vocabulary | None = None
     known_bad: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 _OPTIONAL = ("split", "usage")
