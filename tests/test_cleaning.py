@@ -5,6 +5,8 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from conftest import RATE_HZ, Unwatched, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
-from earwitness.cleaning import clean, findings
+from earwitness.cleaning import clean, findings, judging
 from earwitness.cleaning.findings import Limits, Verdict
 from earwitness.cleaning.judging import Judged
 from earwitness.corpus import Store
@@ -168,13 +170,56 @@ def test_moved_sounds_are_asked_for_and_found(tiny_trained_run: Path, tiny_datas
     store = shutil.copytree(tiny_dataset.parent / "store", tmp_path / "store")
     text = (store / "clips.csv").read_text("utf-8")
     (store / "clips.csv").write_text(text.replace(str(tiny_dataset), "/gone/dataset"), "utf-8")
-    with pytest.raises(EarwitnessError, match=r"no such file \(26 of 26 clips .*--audio-root"):
+    with pytest.raises(EarwitnessError, match=r"no such file \(all 26 clips .*--audio-root"):
         carry_out(tiny_trained_run, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(EarwitnessError, match="nor is it below"):
         carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tmp_path)
     carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tiny_dataset, page=False)
     assert str(tiny_dataset) in (tmp_path / "out" / "verdicts.csv").read_text("utf-8")
+
+
+def test_a_sound_that_is_gone_or_broken_costs_its_seconds_alone(
+    tiny_trained_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    store = shutil.copytree(tiny_dataset.parent / "store", tmp_path / "store")
+    moved = shutil.copytree(tiny_dataset, tmp_path / "moved")
+    text = (store / "clips.csv").read_text("utf-8")
+    (store / "clips.csv").write_text(text.replace(str(tiny_dataset), str(moved)), "utf-8")
+    gone, broken = (next(moved.glob(f"*/noisy{number}.*")) for number in (1, 3))
+    gone.unlink()
+    broken.write_bytes(b"no sound")
+
+    class Listening(Unwatched):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    out = tmp_path / "out"
+    clean.clean([tiny_trained_run], Store(store), out, limits=Limits(), audio_root=None, page=True, watcher=Listening())
+    (note,) = [one for one in Listening.notes if "cannot be heard any more" in one]
+    assert note.startswith("2 of 20 clips cannot be heard any more") and f"the first: {gone}: " in note
+    rows = list(csv.DictReader((out / "verdicts.csv").open(encoding="utf-8")))
+    mute = {(row["fname"], row["end_seconds"]) for row in rows if not row["start_seconds"]}
+    assert mute == {("noisy1.wav", ""), ("noisy3.wav", "")}
+    assert len({row["fname"] for row in rows}) == 20 and all(0 <= float(row["probability"]) <= 1 for row in rows)
+    assert (out / "report.html").is_file()
+    found, lost = review_folder.find_sounds(review_folder.read(out).clips, None)
+    assert [clip.fname for clip in lost] == ["noisy1.wav"] and len(found) == 19
+
+
+def test_too_few_held_out_tags_are_called_so() -> None:
+    notes: list[str] = []
+    watcher = Unwatched()
+    watcher.note = notes.append  # type: ignore[method-assign]
+    scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
+    for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
+        settings = SimpleNamespace(settings=recipe.load(None))
+        judging.calibrated(judging._Sources(scores, scores), given, held_out, settings, watcher)  # type: ignore[arg-type]
+    few, none = notes
+    assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
+    assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none
 
 
 def test_folders_of_something_else_are_left_alone(

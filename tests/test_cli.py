@@ -10,6 +10,7 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -252,6 +253,17 @@ def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: 
     assert answer.out.splitlines()[-1].startswith(f"{run / 'model'}: written after ")
     assert f"did you mean {run / 'model'}?" in refusal(earwitness("tag", run, tiny_store))
     assert earwitness("evaluate", run / "model", tiny_store, "--threads", 1).status == 0
+
+
+def test_the_bar_ends_with_the_last_lwlrap() -> None:
+    watcher = cli.train.TrainingBar()
+    watcher.begun(done=0, total=2)
+    for step, lwlrap in ((1, 0.25), (2, 0.5)):
+        metrics = SimpleNamespace(step=step, stage=1, loss=1.5, learning_rate=0.01, pseudo_labels_per_patch=None)
+        watcher.stepped(metrics)  # type: ignore[arg-type]
+        watcher.evaluated(step, lwlrap)
+    (task,) = watcher.bar.tasks
+    assert task.fields["state"] == "loss 1.5 lr 0.0100 lwlrap 0.500"
 
 
 # --- evaluate ---
@@ -585,7 +597,7 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_plain_lines(tiny_dataset: Path, t
     assert b"decoding" in seen and b"26/26" in seen and b"\x1b[" in seen
     plain = program("prepare", tiny_dataset, "--out", tmp_path / "b")
     assert plain.stderr == ""
-    assert len(plain.stdout.splitlines()) == 1 and "\x1b" not in plain.stdout
+    assert len(plain.stdout.splitlines()) == 3 and "\x1b" not in plain.stdout
 
 
 # --- several systems ---

@@ -12,6 +12,7 @@ from .options import JsonOption, RecipeOption, SetOption, decoding_processes, re
 from .screen import bar, end_with_problems, list_some, say, say_next
 
 if TYPE_CHECKING:
+    from ..corpus import Report
     from ..dataset import Dataset, Leak
     from ..reviewing.decisions import Decision
 
@@ -54,19 +55,8 @@ def prepare(
     with bar("decoding") as advance:
         report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)
     seconds = time.perf_counter() - started
-    counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
-    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
     _say_how_it_was_read(found, dataset)
-    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
-    if not report.clips["noisy"]:
-        say("no noisy clips: log-mels will be normalised by the curated set")
-    if report.curated_groups < report.clips["curated"]:
-        say(
-            f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
-            f"{report.curated_groups} groups"
-        )
-    _warn_of(report.leaks)
-    list_some("silent throughout, kept whole", report.silent)
+    _say_what_came_of_it(report, out, seconds)
     say_next("train", out, "--out", "RUN", "--recipe", "laptop")
     write_json(
         json_file,
@@ -87,6 +77,21 @@ def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
         say(f"note: {remark}")
     for alike in found.vocabulary.alike():
         say(f"note: {' and '.join(alike)} are classes of their own; if they are meant as one, write them alike")
+
+
+def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
+    counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
+    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
+    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
+    if not report.clips["noisy"]:
+        say("no noisy clips: log-mels will be normalised by the curated set")
+    if report.curated_groups < report.clips["curated"]:
+        say(
+            f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
+            f"{report.curated_groups} groups"
+        )
+    _warn_of(report.leaks)
+    list_some("silent throughout, kept whole", report.silent)
 
 
 def _warn_of(leaks: "Sequence[Leak]") -> None:
