@@ -664,7 +664,8 @@ def test_ensemble_refuses_what_does_not_go_together(
         ((first, second, *out, "--how", "mode"), "arithmetic, geometric, rank"),
         ((first, second, *out, "--weights", "1,2,3"), "3 for 2 members"),
         ((first, other, *out), "it lacks x.wav, it alone has z.wav"),
-        ((tmp_path / "no.csv", *out, *sounds), "not a model"),
+        ((tmp_path / "no.csv", *out, *sounds), "no.csv: no such file or folder"),
+        ((first, tmp_path / "no.csv", *out), "no.csv: no such file or folder"),
     ):
         assert words in refusal(earwitness("ensemble", *arguments))
     assert not (tmp_path / "mean.csv").exists()
@@ -833,7 +834,7 @@ def test_estimate_refuses_a_disk_that_is_too_small(
     assert answer.status == 2
     assert re.fullmatch(r"earwitness: .*: 0\.0 GB are needed there, .*; make room, .*", answer.err.strip())
     answer = earwitness("estimate", tiny_dataset, "--out", tmp_path, "--system", "rehearsal+rehersal")
-    assert "rehersal: no such recipe" in refusal(answer)
+    assert "rehersal: no such recipe; did you mean rehearsal? If not, give a TOML file" in refusal(answer)
 
 
 @pytest.mark.parametrize(

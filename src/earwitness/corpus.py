@@ -507,7 +507,8 @@ def _read_head(path: Path) -> dict[str, Any]:
     try:
         head = json.loads((path / "store.json").read_text("utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {path}`") from None
+        place = f"{path}.store" if path.exists() else path
+        raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {place}`") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}/store.json: not readable ({_brief(error)}); delete the store, prepare anew") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
