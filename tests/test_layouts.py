@@ -438,6 +438,14 @@ def test_a_name_as_it_is_goes_before_another_spelling_and_two_of_these_are_none(
     assert "no sound file BB.wav" in only_problem(dataset).what
 
 
+@pytest.mark.parametrize("row", ["b.wav;K\u00e4fer;\r\n".encode("cp1252"), b'b.wav;"Bark\n'], ids=["cp1252", "quote"])
+def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp_path, row):
+    table = b"fname;labels;split\r\na.wav;Bark;\r\n" + row
+    root = put(tmp_path, {"clips.csv": table, "Birds/a.wav": "", "Beetles/b.wav": ""})
+    with pytest.raises(TableError, match=r"clips\.csv line 3: not "):
+        read_dataset(root)
+
+
 def test_csv_with_recordings(tmp_path):
     table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))

@@ -62,7 +62,7 @@ def read_records(path: str | Path, columns: Sequence[str], *, optional: Sequence
     """
     place = Path(path)
     header, records = _header_and_records(place)
-    header = as_asked(header, (*columns, *optional))
+    header = _as_asked(header, (*columns, *optional))
     _require_columns(place, header, *columns)
     return [
         Record(f"{place} line {line}", dict(zip(header, cells, strict=False)), _length_fault(cells, header))
@@ -70,10 +70,17 @@ def read_records(path: str | Path, columns: Sequence[str], *, optional: Sequence
     ]
 
 
-def as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
-    """`header` with those of `names` that it has in another letter case alone as they are in `names`."""
-    wanted = {name.lower(): name for name in names if name not in header}
-    return [wanted.get(cell.lower(), cell) for cell in header]
+def has_columns(path: Path, *columns: str) -> bool:
+    """Tells whether the first row of a file, read as a CSV, names all `columns`, in any letter case.
+
+    Whatever follows: a table that is none further down is to be refused as what its header says it is.
+    """
+    try:
+        first = _first_line(path.read_bytes().decode("utf-8-sig", errors="replace"))
+        cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
+    except (OSError, csv.Error):
+        return False
+    return set(columns) <= set(_as_asked([cell.strip() for cell in cells], columns))
 
 
 def read_header(path: str | Path) -> list[str]:
@@ -93,7 +100,7 @@ def read_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     line = 1
     try:
         reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True, skipinitialspace=True
+            io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True, skipinitialspace=True
         )
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
@@ -219,12 +226,22 @@ def _text(path: Path) -> str:
     return text
 
 
-def _delimiter(text: str) -> str:
-    """What separates the cells of a CSV: commas, unless its first row has none, but semicolons or tabs.
+def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
+    """`header` with those of `names` that it has in another letter case alone as they are in `names`."""
+    wanted = {name.lower(): name for name in names if name not in header}
+    return [wanted.get(cell.lower(), cell) for cell in header]
+
+
+def _first_line(text: str) -> str:
+    """The first line that holds more than separators."""
+    return next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+
+
+def _delimiter(first: str) -> str:
+    """What separates the cells of a CSV: commas, unless its `first` line has none, but semicolons or tabs.
 
     Spreadsheets write semicolons where the comma is the decimal sign, and tabs where a table is copied as text.
     """
-    first = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
     several = (one for one in ",;\t" if len(next(csv.reader([first], delimiter=one), ())) > 1)
     return next(several, ",")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .. import tables
 from ..errors import TableError
-from .listing import VOCABULARY_TABLES, Listing, has_columns, role_by, rows_of, stated_vocabulary
+from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
 
 _NEEDED = ("fname", "labels")
 _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
@@ -22,7 +22,7 @@ def read(table: Path) -> Listing:
 
 def find(root: Path) -> Listing | None:
     """The clips of the one CSV in `root` that has a clip list's columns. Raises TableError if several have."""
-    lists = [table for table in _tables(root) if has_columns(table, *_NEEDED)]
+    lists = [table for table in _tables(root) if tables.has_columns(table, *_NEEDED)]
     if len(lists) > 1:
         names = ", ".join(table.name for table in lists)
         raise TableError(f"{root}: more than one clip list ({names}): give the path of the one to read")

@@ -149,15 +149,7 @@ def sound_folder(root: Path, names: Sequence[str]) -> Path:
 def recognised(folders: Sequence[Path], names: Sequence[str], *columns: str) -> Path | None:
     """As `first_existing`, but None also where the header of the table it finds lacks any of `columns`."""
     table = first_existing(folders, names)
-    return table if table and has_columns(table, *columns) else None
-
-
-def has_columns(table: Path, *columns: str) -> bool:
-    """Tells whether a file is a CSV whose header names all `columns`, in any letter case."""
-    try:
-        return set(columns) <= set(tables.as_asked(tables.read_header(table), columns))
-    except TableError:
-        return False
+    return table if table and tables.has_columns(table, *columns) else None
 
 
 VOCABULARY_TABLES = ("vocabulary.csv", "sample_submission.csv")
