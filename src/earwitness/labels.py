@@ -45,11 +45,11 @@ class Vocabulary:
         return name in self._positions
 
     def alike(self) -> tuple[tuple[str, ...], ...]:
-        """Groups of names that only letter case, spaces, hyphens, underscores or the encoding of accents tell apart."""
+        """Groups of names that only letter case, spaces, punctuation or the encoding of accents tell apart."""
         found: dict[str, list[str]] = {}
         for name in self.names:
             plain = unicodedata.normalize("NFC", name).casefold()
-            found.setdefault(re.sub(r"[\s_-]+", " ", plain).strip(), []).append(name)
+            found.setdefault(re.sub(r"[\W_]+", " ", plain).strip(), []).append(name)
         return tuple(tuple(names) for names in found.values() if len(names) > 1)
 
     def index(self, name: str, *, where: str | None = None) -> int:

@@ -1,6 +1,7 @@
 """The verb `prepare`."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,6 +78,8 @@ def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
         say(f"note: {remark}")
     for alike in found.vocabulary.alike():
         say(f"note: {' and '.join(alike)} are classes of their own; if they are meant as one, write them alike")
+    times = Counter(label for clip in found.clips if clip.role != "test" for label in clip.labels)
+    list_some("classes have one clip to learn from, or none", tuple(name for name in names if times[name] < 2))
 
 
 def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
@@ -84,7 +87,9 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
     rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
     say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
-        say("no noisy clips: log-mels will be normalised by the curated set")
+        say("no noisy clips, so every label counts as checked; log-mels will be normalised by the curated set")
+    if not report.clips["curated"]:
+        say("no curated clips, so none to measure by: mark some whose labels were checked by ear as curated")
     if report.curated_groups < report.clips["curated"]:
         say(
             f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
