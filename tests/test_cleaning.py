@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from conftest import RATE_HZ, Unwatched, tone
+from conftest import RATE_HZ, Earwitness, Unwatched, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, findings, judging
@@ -139,6 +140,9 @@ def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -
     assert (summary["format"], summary["fingerprint"]) == (1, store.fingerprint())
     assert summary["classes"] == list(store.vocabulary.names) == list(summary["per_class"])
     assert summary["clips"] == {"curated": 10, "noisy": 10, "curated_out_of_fold": 2}
+    rows = list(csv.DictReader((cleaned / "verdicts.csv").open(encoding="utf-8")))
+    for role, count in summary["unsure_not_given"].items():
+        assert count == sum((row["role"], row["given"], row["verdict"]) == (role, "0", "unsure") for row in rows)
     for one in summary["per_class"].values():
         assert one["wrong"]["low"] <= one["wrong"]["rate"] <= one["wrong"]["high"]
 
@@ -207,6 +211,23 @@ def test_a_sound_that_is_gone_or_broken_costs_its_seconds_alone(
     assert (out / "report.html").is_file()
     found, lost = review_folder.find_sounds(review_folder.read(out).clips, None)
     assert [clip.fname for clip in lost] == ["noisy1.wav"] and len(found) == 19
+
+
+def test_the_verb_says_what_it_found_and_wrote(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(cleaned / "heard", out / "heard")
+    answer = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
+    assert answer.status == 0
+    counts = json.loads((out / "summary.json").read_text("utf-8"))["verdicts"]["noisy"]
+    (noisy,) = [line for line in answer.out.splitlines() if line.startswith("noisy: of the tags given ")]
+    assert sum(map(int, re.findall(r"\d+", noisy))) == sum(counts.values())
+    assert answer.out.splitlines()[-2:] == [
+        f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json",
+        f"next: earwitness review {out}",
+    ]
+    assert not (out / "report.html").exists()
 
 
 def test_too_few_held_out_tags_are_called_so() -> None:

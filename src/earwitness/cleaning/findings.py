@@ -253,8 +253,11 @@ def summary(
     """Returns what summary.json holds."""
     names = store.vocabulary.names
     counts = {role: dict.fromkeys(("keep", "drop", "add", "unsure"), 0) for role in ("curated", "noisy")}
+    not_given = dict.fromkeys(counts, 0)
     for one in found:
-        counts[store.clips[one.row].role][one.verdict] += 1
+        role = store.clips[one.row].role
+        counts[role][one.verdict] += 1
+        not_given[role] += one.verdict == "unsure" and not one.given
     classes = class_summaries(judged, names)
     return {
         "format": FORMAT,
@@ -265,6 +268,7 @@ def summary(
         "clips": {"curated": int((~judged.noisy).sum()), "noisy": int(judged.noisy.sum()),
                   "curated_out_of_fold": int((judged.out_of_fold & ~judged.noisy).sum())},
         "verdicts": counts,
+        "unsure_not_given": not_given,
         "noisy_clips_left_without_label": len(left_out),
         "domain": _number(domains.chance_of_order(judged.apartness[~judged.noisy], judged.apartness[judged.noisy])),
         "silent": silent_clips(store),

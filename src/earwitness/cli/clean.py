@@ -81,7 +81,11 @@ def _tell(summary: dict[str, Any], out: Path, page: bool) -> None:
     """Prints what was found, in a few lines."""
     for role, counts in summary["verdicts"].items():
         if any(counts.values()):
-            say(f"{role}: " + ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+            others = summary["unsure_not_given"][role]
+            say(
+                f"{role}: of the tags given keep {counts['keep']}, drop {counts['drop']}, unsure "
+                f"{counts['unsure'] - others}; of others add {counts['add']}, unsure {others}"
+            )
     if summary["noisy_clips_left_without_label"]:
         say(f"{summary['noisy_clips_left_without_label']} noisy clips have no label left and are not in cleaned.csv")
     list_some("silent clips", tuple(summary["silent"]))
