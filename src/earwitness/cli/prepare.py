@@ -95,6 +95,11 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
             f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
             f"{report.curated_groups} groups"
         )
+    if report.noisy_again:
+        say(
+            f"{report.noisy_again} clips are noisy again that were curated in this store: where reviewers had settled "
+            "them, give their --decisions each time"
+        )
     _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
 
