@@ -2,14 +2,17 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from conftest import RATE_HZ, tone
+from conftest import RATE_HZ, Earwitness, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, findings, judging
@@ -135,6 +138,9 @@ def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -
     assert (summary["format"], summary["fingerprint"]) == (1, store.fingerprint())
     assert summary["classes"] == list(store.vocabulary.names) == list(summary["per_class"])
     assert summary["clips"] == {"curated": 10, "noisy": 10, "curated_out_of_fold": 2}
+    rows = list(csv.DictReader((cleaned / "verdicts.csv").open(encoding="utf-8")))
+    for role, count in summary["unsure_not_given"].items():
+        assert count == sum((row["role"], row["given"], row["verdict"]) == (role, "0", "unsure") for row in rows)
     for one in summary["per_class"].values():
         assert one["wrong"]["low"] <= one["wrong"]["rate"] <= one["wrong"]["high"]
 
@@ -166,13 +172,73 @@ def test_moved_sounds_are_asked_for_and_found(tiny_trained_run: Path, tiny_datas
     store = shutil.copytree(tiny_dataset.parent / "store", tmp_path / "store")
     text = (store / "clips.csv").read_text("utf-8")
     (store / "clips.csv").write_text(text.replace(str(tiny_dataset), "/gone/dataset"), "utf-8")
-    with pytest.raises(EarwitnessError, match=r"no such file \(26 of 26 clips .*--audio-root"):
+    with pytest.raises(EarwitnessError, match=r"no such file \(all 26 clips .*--audio-root"):
         carry_out(tiny_trained_run, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(EarwitnessError, match="nor is it below"):
         carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tmp_path)
     carry_out(tiny_trained_run, store, tmp_path / "out", audio_root=tiny_dataset, page=False)
     assert str(tiny_dataset) in (tmp_path / "out" / "verdicts.csv").read_text("utf-8")
+
+
+def test_a_sound_that_is_gone_or_broken_costs_its_seconds_alone(
+    tiny_trained_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    store = shutil.copytree(tiny_dataset.parent / "store", tmp_path / "store")
+    moved = shutil.copytree(tiny_dataset, tmp_path / "moved")
+    text = (store / "clips.csv").read_text("utf-8")
+    (store / "clips.csv").write_text(text.replace(str(tiny_dataset), str(moved)), "utf-8")
+    gone, broken = (next(moved.glob(f"*/noisy{number}.*")) for number in (1, 3))
+    gone.unlink()
+    broken.write_bytes(b"no sound")
+
+    class Listening(judging.Unwatched):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    out = tmp_path / "out"
+    clean.clean([tiny_trained_run], Store(store), out, limits=Limits(), audio_root=None, page=True, watcher=Listening())
+    (note,) = [one for one in Listening.notes if "cannot be heard any more" in one]
+    assert note.startswith("2 of 20 clips cannot be heard any more") and f"the first: {gone}: " in note
+    rows = list(csv.DictReader((out / "verdicts.csv").open(encoding="utf-8")))
+    mute = {(row["fname"], row["end_seconds"]) for row in rows if not row["start_seconds"]}
+    assert mute == {("noisy1.wav", ""), ("noisy3.wav", "")}
+    assert len({row["fname"] for row in rows}) == 20 and all(0 <= float(row["probability"]) <= 1 for row in rows)
+    assert (out / "report.html").is_file()
+    found, lost = review_folder.find_sounds(review_folder.read(out).clips, None)
+    assert [clip.fname for clip in lost] == ["noisy1.wav"] and len(found) == 19
+
+
+def test_the_verb_says_what_it_found_and_wrote(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(cleaned / "heard", out / "heard")
+    answer = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
+    assert answer.status == 0
+    counts = json.loads((out / "summary.json").read_text("utf-8"))["verdicts"]["noisy"]
+    (noisy,) = [line for line in answer.out.splitlines() if line.startswith("noisy: of the tags given ")]
+    assert sum(map(int, re.findall(r"\d+", noisy))) == sum(counts.values())
+    assert answer.out.splitlines()[-2:] == [
+        f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json",
+        f"next: earwitness review {out}",
+    ]
+    assert not (out / "report.html").exists()
+
+
+def test_too_few_held_out_tags_are_called_so() -> None:
+    notes: list[str] = []
+    watcher = judging.UNWATCHED
+    watcher.note = notes.append  # type: ignore[method-assign]
+    scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
+    for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
+        settings = SimpleNamespace(settings=recipe.load(None))
+        judging.calibrated(judging._Sources(scores, scores), given, held_out, settings, watcher)  # type: ignore[arg-type]
+    few, none = notes
+    assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
+    assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none
 
 
 def test_folders_of_something_else_are_left_alone(

@@ -10,6 +10,7 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 from rich.cells import cell_len
 
-from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
+from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, tone, write_tables, write_tiny_model
 from earwitness import cli, layouts, recipe
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
@@ -95,10 +96,14 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     store, figures = tmp_path / "store", tmp_path / "new" / "figures.json"
     answer = earwitness("prepare", tiny_dataset, "--out", store, "--workers", 1, "--json", figures)
     assert (answer.status, answer.err) == (0, "")
+    read = f"{tiny_dataset}: read as FSDKaggle2019; 4 classes: Bark, Child_speech_and_kid_speaking, Meow and 1 more"
+    following = f"next: earwitness train {store} --out RUN --recipe laptop"
+    first, done, last = answer.out.splitlines()
+    assert (first, last) == (read, following)
     expected = (
         rf"{re.escape(str(store))}: 10 curated, 10 noisy, 6 test; 26 files decoded at \d+ a second, 0 already there"
     )
-    assert re.fullmatch(expected, answer.out.strip())
+    assert re.fullmatch(expected, done)
     report = json.loads(figures.read_text())
     assert report.pop("seconds") > 0
     assert report == {
@@ -107,7 +112,24 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
         "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
     }  # fmt: skip
     answer = earwitness("prepare", tiny_dataset, "--out", store)
-    assert answer == (0, f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there\n", "")
+    done = f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there"
+    assert answer == (0, f"{read}\n{done}\n{following}\n", "")
+
+
+def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwitness) -> None:
+    for name in ("Bark/a.wav", "bark/b.wav", "c.wav", "Bark/deeper/d.wav", ".hidden/e.wav"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "mine" / name, tone("Bark", seconds=0.2, seed=1), 32_000)
+    (tmp_path / "mine" / "list.csv").write_text("file;tag\nc.wav;Bark\n")
+    answer = earwitness("prepare", tmp_path / "mine", "--out", tmp_path / "store", "--workers", 1)
+    table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
+    assert answer.out.splitlines()[:5] == [
+        f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
+        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': name it once",
+        f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
+        "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
+        "2 classes have one clip to learn from, or none: Bark, bark",
+    ]
 
 
 def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
@@ -118,7 +140,12 @@ def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwi
     answer = earwitness("prepare", own_dataset, "--out", tmp_path / "store", "--workers", 1)
     assert answer.status == 1
     assert "10 curated, 5 test" not in answer.out and "10 curated, 4 test; 14 files decoded" in answer.out
-    assert "no noisy clips: log-mels will be normalised by the curated set" in answer.out
+    assert "no noisy clips, so every label counts as checked; log-mels will be normalised by the curated" in answer.out
+    for path in (own_dataset / "train_curated").iterdir():
+        path.write_bytes(b"no sound")
+    soundfile.write(own_dataset / "train_noisy" / "noisy0.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
+    again = earwitness("prepare", own_dataset, "--out", tmp_path / "store", "--workers", 1)
+    assert "no curated clips, so none to measure by: mark some" in again.out and "no noisy" not in again.out
     *listed, more, last = answer.err.splitlines()
     assert len(listed) == 10
     assert "test0.wav" in listed[0]
@@ -137,7 +164,7 @@ def test_prepare_tells_of_recordings(tiny_dataset: Path, tmp_path: Path, earwitn
     )
     assert answer.status == 0
     paths = {one.fname: one.path for one in clips}
-    assert answer.out.splitlines()[1:] == [
+    assert answer.out.splitlines()[2:-1] == [
         "curated clips of one recording are kept in one fold: 10 clips in 9 groups",
         "recordings with clips both in the test set and among those to learn from: 2, so scores on the "
         f"test set will flatter; one is x: {paths['curated0.wav']} (curated) and {paths['test4.wav']} (test)",
@@ -165,7 +192,7 @@ def test_prepare_with_corrections(tiny_dataset: Path, tmp_path: Path, earwitness
     said = answer.out.splitlines()
     assert said[0] == "corrections: 2 clips have other labels, 1 are left out"
     assert said[1] == "1 corrections and decisions for names that no clip of the dataset has: stranger.wav"
-    assert "10 curated, 9 noisy, 6 test" in said[2]
+    assert "10 curated, 9 noisy, 6 test" in said[3]
     report = json.loads(figures.read_text())
     assert [report[name] for name in ("relabelled", "removed", "unknown_fnames", "left_out")] == [2, 1, 1, 0]
     labels = {row["fname"]: row["labels"] for row in read_rows(store / "clips.csv", ("fname", "labels"))}
@@ -232,6 +259,17 @@ def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: 
     assert answer.out.splitlines()[-1].startswith(f"{run / 'model'}: written after ")
     assert f"did you mean {run / 'model'}?" in refusal(earwitness("tag", run, tiny_store))
     assert earwitness("evaluate", run / "model", tiny_store, "--threads", 1).status == 0
+
+
+def test_the_bar_ends_with_the_last_lwlrap() -> None:
+    watcher = cli.train.TrainingBar()
+    watcher.begun(done=0, total=2)
+    for step, lwlrap in ((1, 0.25), (2, 0.5)):
+        metrics = SimpleNamespace(step=step, stage=1, loss=1.5, learning_rate=0.01, pseudo_labels_per_patch=None)
+        watcher.stepped(metrics)  # type: ignore[arg-type]
+        watcher.evaluated(step, lwlrap)
+    (task,) = watcher.bar.tasks
+    assert task.fields["state"] == "loss 1.5 lr 0.0100 lwlrap 0.500"
 
 
 # --- evaluate ---
@@ -565,7 +603,7 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_plain_lines(tiny_dataset: Path, t
     assert b"decoding" in seen and b"26/26" in seen and b"\x1b[" in seen
     plain = program("prepare", tiny_dataset, "--out", tmp_path / "b")
     assert plain.stderr == ""
-    assert len(plain.stdout.splitlines()) == 1 and "\x1b" not in plain.stdout
+    assert len(plain.stdout.splitlines()) == 3 and "\x1b" not in plain.stdout
 
 
 # --- several systems ---
@@ -632,7 +670,8 @@ def test_ensemble_refuses_what_does_not_go_together(
         ((first, second, *out, "--how", "mode"), "arithmetic, geometric, rank"),
         ((first, second, *out, "--weights", "1,2,3"), "3 for 2 members"),
         ((first, other, *out), "it lacks x.wav, it alone has z.wav"),
-        ((tmp_path / "no.csv", *out, *sounds), "not a model"),
+        ((tmp_path / "no.csv", *out, *sounds), "no.csv: no such file or folder"),
+        ((first, tmp_path / "no.csv", *out), "no.csv: no such file or folder"),
     ):
         assert words in refusal(earwitness("ensemble", *arguments))
     assert not (tmp_path / "mean.csv").exists()
@@ -801,7 +840,7 @@ def test_estimate_refuses_a_disk_that_is_too_small(
     assert answer.status == 2
     assert re.fullmatch(r"earwitness: .*: 0\.0 GB are needed there, .*; make room, .*", answer.err.strip())
     answer = earwitness("estimate", tiny_dataset, "--out", tmp_path, "--system", "rehearsal+rehersal")
-    assert "rehersal: no such recipe" in refusal(answer)
+    assert "rehersal: no such recipe; did you mean rehearsal? If not, give a TOML file" in refusal(answer)
 
 
 @pytest.mark.parametrize(

@@ -557,6 +557,13 @@ def test_a_set_without_one_usable_clip_is_refused(few: Path, tmp_path: Path) -> 
         Store(tmp_path / "store")
 
 
+def test_a_set_of_test_clips_alone_is_refused_as_such(few: Path, tmp_path: Path) -> None:
+    for table in few.glob("train_*.csv"):
+        table.unlink()
+    with pytest.raises(StoreError, match="test clips alone; give clips to learn from as well, curated or noisy ones"):
+        prepared(few, tmp_path / "store")
+
+
 def test_a_file_that_kills_its_decoder_is_named(tiny_dataset: Path, tmp_path: Path) -> None:
     deadly = """
 read = audio.read

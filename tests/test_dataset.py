@@ -38,3 +38,9 @@ def test_leaks_are_recordings_of_the_test_set_that_are_learnt_from() -> None:
     clips = [clip("x"), curated, clip("d", "1"), noisy, test, clip("u", "9", role="test"), clip("y", role="test")]
     assert leaks(clips) == (("1", curated, test), ("3", noisy, test))
     assert leaks([curated, noisy]) == ()
+
+
+def test_a_file_in_two_rows_is_one_recording() -> None:
+    learnt, test = clip("a"), clip("a", role="test")
+    assert leaks([learnt, clip("b"), test]) == ((str(learnt.path), learnt, test),)
+    assert len(set(groups_by_recording([learnt, clip("b"), learnt]))) == 2

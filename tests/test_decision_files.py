@@ -51,6 +51,13 @@ def test_label_studios_json(folder: ReviewFolder, tmp_path: Path) -> None:
     assert (tmp_path / "interface.xml").read_text().startswith("<View>")
 
 
+def test_a_csv_that_went_through_a_spreadsheet(folder: ReviewFolder, tmp_path: Path) -> None:
+    path = tmp_path / "said.csv"
+    path.write_text(f"\ufeffFname;Labels;Reviewer;When\r\nnoisy0.wav;Purr, Bark;Ben;{WHEN}\r\n;;;\r\n", "utf-8")
+    (said,) = read(path, folder)
+    assert (said.fname, said.labels, said.reviewer, said.when) == ("noisy0.wav", ("Purr", "Bark"), "Ben", WHEN)
+
+
 def test_somebody_elses_csv_needs_names_and_labels_only(folder: ReviewFolder, tmp_path: Path) -> None:
     clip = next(clip for clip in folder.clips if clip.fname == "noisy0.wav")
     path = tmp_path / "ear.csv"

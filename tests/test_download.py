@@ -506,4 +506,4 @@ def test_the_verb_ends_with_what_comes_next(
     figures = json.loads(Path("figures.json").read_text())
     assert figures.pop("seconds") > 0
     assert figures == {"folder": "FSDKaggle2019", "files": 30, "without_checksum": []}
-    assert "26 files decoded" in earwitness(said[-1].removeprefix("next: "))[0]
+    assert "26 files decoded" in earwitness(said[-1].removeprefix("next: "))[1]

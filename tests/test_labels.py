@@ -97,3 +97,10 @@ def test_equal_names_make_equal_vocabularies():
     THREE.index("Bark")  # what it remembers of this must not count
     assert Vocabulary(THREE.names) == THREE
     assert hash(Vocabulary(THREE.names)) == hash(THREE)
+
+
+def test_names_that_look_alike():
+    names = ("Hi-hat", "hi hat", "Bark", "Ma\u0308use", "M\u00e4use", "Hi_Hat ", "Barks", "Purr", "Purr?")
+    alike = (("Hi-hat", "hi hat", "Hi_Hat "), ("Ma\u0308use", "M\u00e4use"), ("Purr", "Purr?"))
+    assert Vocabulary(names).alike() == alike
+    assert THREE.alike() == ()

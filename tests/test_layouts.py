@@ -8,7 +8,7 @@ import pytest
 from earwitness.dataset import Clip
 from earwitness.errors import TableError
 from earwitness.labels import Vocabulary
-from earwitness.layouts import read_dataset
+from earwitness.layouts import LAYOUTS, read_dataset
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TWO = Vocabulary(("Bark", "Meow"))
@@ -49,6 +49,13 @@ def only_problem(dataset):
     (problem,) = dataset.problems
     assert "\n" not in problem.what
     return problem
+
+
+def test_layouts_are_called_what_the_document_calls_them():
+    lines = (Path(__file__).parents[1] / "docs" / "data.md").read_text("utf-8").splitlines()
+    first = lines.index("| Layout | Tables that tell it | Curated | Noisy | Test |") + 2
+    named = [line.split("|")[1].strip() for line in lines[first : first + 8]]
+    assert named == list(dict.fromkeys(name for name, _ in LAYOUTS))
 
 
 # --- FSDKaggle2019's layout ---
@@ -237,7 +244,7 @@ def test_fsdnoisy18k(tmp_path):
 def test_a_flag_that_is_neither_0_nor_1(tmp_path):
     table = "fname,label,aso_id,manually_verified,noisy_small\n77.wav,Rain,/m/06mb1,maybe,0\n"
     complaint = r"train\.csv line 2, manually_verified: unknown manually_verified 'maybe': use one of 1, 0"
-    with pytest.raises(TableError, match=complaint):
+    with pytest.raises(TableError, match=complaint):  # as it is the only row
         read_dataset(put(tmp_path, {"FSDnoisy18k.meta/train.csv": table}))
 
 
@@ -286,8 +293,8 @@ def test_esc50(tmp_path):
         Clip("1-100032-A-0.wav", ("dog",), tmp_path / "audio" / "1-100032-A-0.wav", "curated", None, ("100032",)),
         Clip("5-9032-A-0.wav", ("chirping_birds",), tmp_path / "audio" / "5-9032-A-0.wav", "test", None, ("9032",)),
     )
-    with pytest.raises(TableError, match=r"esc50\.csv line 3, fold: unknown fold '6': use one of 1, 2, 3, 4, 5"):
-        read_dataset(esc50(tmp_path, fold="6"))
+    problem = only_problem(read_dataset(esc50(tmp_path, fold="6")))
+    assert "esc50.csv line 3, fold: unknown fold '6': use one of 1, 2, 3, 4, 5" in problem.what
 
 
 def test_esc50_without_its_sources_has_them_by_name(tmp_path):
@@ -393,6 +400,52 @@ def test_csv_with_splits(tmp_path):
     assert read_dataset(str(root)) == dataset
 
 
+def test_a_csv_as_spreadsheets_write_it(tmp_path):
+    table = "\ufeffFname;Labels;SPLIT;Note\r\na.wav; Bark, Meow ;Noisy;x\r\n;;;\r\nb.wav;Meow;;\r\n"
+    root = put(tmp_path, {"clips.csv": table, "Bark/a.wav": "", "a.wav": "", "b.wav": ""})
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.role, clip.labels) for clip in dataset.clips] == [
+        ("a.wav", "noisy", ("Bark", "Meow")),
+        ("b.wav", "curated", ("Meow",)),
+    ]
+    assert read_dataset(root / "clips.csv") == dataset
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("GROSS.wav", "gross.WAV"),
+        ("Gross", "gROSS.flac"),
+        ("M\u00e4use.wav", "Ma\u0308use.wav"),
+        ("Ma\u0308use.mp3", "m\u00e4use.WAV"),
+        ("V\u00f6gel\\2019\\a.wav", "Vo\u0308gel/2019/a.wav"),
+        ("take.2", "TAKE.2.wav"),
+    ],
+)
+def test_a_file_whose_name_is_spelt_otherwise_on_the_disk(tmp_path, written, there):
+    root = put(tmp_path, {"clips.csv": f"fname,labels\n{written},Bark\n", there: ""})
+    (clip,) = read_dataset(root).clips
+    assert (clip.fname, clip.path) == (written, root / there)
+
+
+def test_a_name_as_it_is_goes_before_another_spelling_and_two_of_these_are_none(tmp_path):
+    put(tmp_path, {"a.wav": "", "A.wav": "", "Bb.wav": "", "bB.wav": ""})
+    if len(list(tmp_path.iterdir())) < 4:
+        pytest.skip("the disk does not tell letter case")
+    table = "fname,labels\nA.wav,Bark\na.WAV,Bark\nBB.wav,Bark\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table}))
+    assert [clip.path.name for clip in dataset.clips] == ["A.wav", "a.wav"]
+    assert "no sound file BB.wav" in only_problem(dataset).what
+
+
+@pytest.mark.parametrize("row", ["b.wav;K\u00e4fer;\r\n".encode("cp1252"), b'b.wav;"Bark\n'], ids=["cp1252", "quote"])
+def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp_path, row):
+    table = b"fname;labels;split\r\na.wav;Bark;\r\n" + row
+    root = put(tmp_path, {"clips.csv": table, "Birds/a.wav": "", "Beetles/b.wav": ""})
+    with pytest.raises(TableError, match=r"clips\.csv line 3: not "):
+        read_dataset(root)
+
+
 def test_csv_with_recordings(tmp_path):
     table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))
@@ -484,6 +537,15 @@ def test_slipped_cells_give_neither_role_nor_class(tmp_path):
     assert only_problem(dataset).role == ""
 
 
+def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
+    table = "fname,labels,split\na.wav,Bark,noisy\nb.wav,Oops,nosiy\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    assert dataset.vocabulary.names == ("Bark",)
+    problem = only_problem(dataset)
+    assert (problem.fname, problem.role) == ("b.wav", "")
+    assert problem.what.startswith(f"{tmp_path / 'clips.csv'} line 3, split: unknown split 'nosiy': use one of curated")
+
+
 # --- what is wrong about a whole table ---
 
 
@@ -491,15 +553,16 @@ def test_slipped_cells_give_neither_role_nor_class(tmp_path):
     ("table", "complaint"),
     [
         ("name,labels\na.wav,Bark\n", r"clips\.csv line 1: no column 'fname' among 'name, labels'"),
-        ("fname;labels\na.wav;Bark\n", r"no column 'fname' among 'fname;labels'"),
+        ("fname|labels\na.wav|Bark\n", r"no column 'fname' among 'fname|labels'".replace("|", r"\|")),
         ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels'"),
         ("", r"clips\.csv: empty"),
         ("fname,labels\n", r"no row of its tables has a label"),
         ("fname,labels\na.wav,\n", r"no row of its tables has a label"),
         ("fname,labels\ngone.wav,Bark\n", r"no usable clip: the first of 1 problems: .*clips\.csv line 2, fname"),
+        ("fname,labels\na.wav,Bark,Meow\n", r"no usable clip: the first of 1 problems: .*line 2: 3 cells under"),
         (
             "fname,labels,split\na.wav,Bark,dev\n",
-            r"clips\.csv line 2, split: unknown split 'dev': use one of curated, noisy, test, train",
+            r"no usable clip: .* problems: .*clips\.csv line 2, split: unknown split 'dev': use one of curated, noisy",
         ),
         ('fname,labels\na.wav,"Bark\n', r"clips\.csv line 2: not a CSV"),
         (b"fname,labels\na.wav,B\xe9\n", r"clips\.csv line 2: not UTF-8"),

@@ -91,7 +91,11 @@ def test_prepare_takes_decisions(reviewed: Path, tiny_dataset: Path, tmp_path: P
     earwitness("review", reviewed, "--export", csv)
     earwitness("review", reviewed, "--export", tmp_path / "tasks.json")
     for path in (csv, tmp_path / "tasks.json", reviewed / FILE_NAME):
-        assert "0 files decoded, 25 already there" in earwitness(*arguments, "--decisions", path)[1]
+        said = earwitness(*arguments, "--decisions", path)[1]
+        assert "0 files decoded, 25 already there" in said and "noisy again" not in said
+    said = earwitness(*arguments)[1]
+    assert "1 clips are noisy again that were curated in this store: where reviewers had settled them, give" in said
+    assert "noisy again" not in earwitness(*arguments)[1]
 
 
 def test_prepare_names_what_it_does_not_know(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:

@@ -91,6 +91,13 @@ def test_unknown_labels_are_named(dataset: Dataset) -> None:
         correct(dataset, (), [(Path("review"), [heard("noisy0.wav", "Barc")])])
 
 
+def test_unknown_labels_in_a_review_folder_come_with_a_way_out(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(
+        TableError, match=r"'Barc'.*; `earwitness review .* --export FILE\.csv` writes a table to correct"
+    ):
+        correct(dataset, (), [(tmp_path, [heard("noisy0.wav", "Barc")])])
+
+
 def test_a_store_takes_them(dataset: Dataset, tmp_path: Path) -> None:
     """The frames that are there stay; the reviewed clip has a fold, as curated ones do."""
     store = tmp_path / "store"

@@ -44,6 +44,15 @@ def test_noisy_kin_of_held_out_clips_are_not_learnt_from(store: Store) -> None:
     np.testing.assert_array_equal(stages.split(store, None).noisy, before.noisy)
 
 
+def test_a_noisy_row_of_a_held_out_file_is_not_learnt_from(store: Store) -> None:
+    before = stages.split(store, 0)
+    held_out = store.clips[before.held_out[0]].path
+    store.clips = tuple(
+        replace(clip, path=held_out) if row == before.noisy[2] else clip for row, clip in enumerate(store.clips)
+    )
+    np.testing.assert_array_equal(stages.split(store, 0).noisy, np.delete(before.noisy, 2))
+
+
 def test_a_fold_that_does_not_exist_is_refused(store: Store) -> None:
     with pytest.raises(RunError, match="fold 5: there is none; give a number from 0 to 4, or all"):
         stages.split(store, 5)

@@ -61,6 +61,33 @@ def test_records_keep_rows_of_the_wrong_length_and_say_so(tmp_path):
     assert long.fault and "3 cells under a header of 2" in long.fault
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_semicolons_and_tabs_separate_cells_where_the_header_has_no_comma(tmp_path, delimiter):
+    lines = [
+        delimiter * 2,
+        delimiter.join(("a", "b", "c")),
+        delimiter.join(('"x;\ty,"', "1;2" * (delimiter == ","), "")),
+    ]
+    place = put(tmp_path, {"t.csv": "\ufeff" + "\r\n".join(lines)}) / "t.csv"
+    assert read_rows(place, ("a", "b")) == [{"a": "x;\ty,", "b": "1;2" * (delimiter == ","), "c": ""}]
+
+
+def test_commas_in_rows_are_no_separators_under_a_header_of_semicolons(tmp_path):
+    place = put(tmp_path, {"t.csv": "a;b\nx, y;0,5\nx;y;z\n"}) / "t.csv"
+    whole, long = read_records(place, ("a",))
+    assert whole.cells == {"a": "x, y", "b": "0,5"}
+    assert long.fault == "3 cells under a header of 2: fill it up, or quote a cell that holds a separator"
+
+
+def test_a_column_asked_for_may_be_in_another_letter_case(tmp_path):
+    place = put(tmp_path, {"t.csv": "A,B,Other\n1,2,3\n"}) / "t.csv"
+    assert read_records(place, ("a",), optional=("b",))[0].cells == {"a": "1", "b": "2", "Other": "3"}
+    put(tmp_path, {"t.csv": "a,A\n1,2\n"})
+    assert read_records(place, ("a",))[0].cells == {"a": "1", "A": "2"}
+    with pytest.raises(TableError, match="more than one column 'a'"):
+        read_records(put(tmp_path, {"u.csv": "A,A\n1,2\n"}) / "u.csv", ("a",))
+
+
 def test_read_rows_wants_its_columns_and_whole_rows(tmp_path):
     put(tmp_path, {"t.csv": "a,b\n1,2\n3\n"})
     with pytest.raises(TableError, match="no column 'c'"):

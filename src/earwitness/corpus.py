@@ -68,7 +68,7 @@ class Report:
     """What `prepare` did: files decoded now, files already there, clips in the store by role, clips left out.
 
     curated_groups: how many groups of curated clips there are that share no recording. leaks: the recordings that test
-    clips share with others.
+    clips share with others. noisy_again: how many clips are noisy now that the store had as curated.
     """
 
     decoded: int
@@ -78,6 +78,7 @@ class Report:
     silent: tuple[str, ...]
     curated_groups: int
     leaks: tuple[Leak, ...]
+    noisy_again: int
 
 
 class Store:
@@ -387,9 +388,13 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
         ),
     )
     if not any(clip.role != "test" for clip in good):
+        if not problems:
+            raise StoreError(
+                f"{dataset.root}: test clips alone; give clips to learn from as well, curated or noisy ones"
+            )
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
-    folds = folds_of(good)
-    index = _index(good, folds)
+    noisy_again = _noisy_again(out / "clips.csv", good)
+    index = _index(good, folds_of(good))
     head = {"features": features.model_dump(), "vocabulary": list(dataset.vocabulary.names), "complete": True}
     if not _is_current(out, index, head):
         moments = _moments(good, out, features.mel_bands)
@@ -401,7 +406,16 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     paths = {str(clip.path) for clip in dataset.clips}
     decoded = sum(not journal.entries[path].error for path in tried)
     groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
-    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good))
+    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good), noisy_again)
+
+
+def _noisy_again(index: Path, clips: Iterable[Clip]) -> int:
+    """Returns how many of the clips are noisy, and curated by a clips.csv that is there."""
+    try:
+        curated = {clip.path for clip in _read_index(index)[0] if clip.role == "curated"}
+    except (KeyError, ValueError, TableError):  # there is none, or it is damaged and about to be made anew
+        return 0
+    return sum(clip.role == "noisy" and clip.path in curated for clip in clips)
 
 
 def _write_if_new(path: Path, text: str) -> None:
@@ -503,7 +517,8 @@ def _read_head(path: Path) -> dict[str, Any]:
     try:
         head = json.loads((path / "store.json").read_text("utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {path}`") from None
+        place = f"{path}.store" if path.exists() else path
+        raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {place}`") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}/store.json: not readable ({_brief(error)}); delete the store, prepare anew") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:

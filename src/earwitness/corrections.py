@@ -68,7 +68,7 @@ def correct(
             unknown |= {} if fname in rows else {fname: None}
     for path, decisions in reviews:
         for decision in settled(decisions).values():
-            correction = _heard(f"{path}, {decision.fname}", decision, dataset.vocabulary)
+            correction = _heard(path, decision, dataset.vocabulary)
             spoken_of = _rows_of(decision, rows.get(decision.fname, ()), dataset.clips)
             said |= dict.fromkeys(spoken_of, correction)
             unknown |= {} if spoken_of else {decision.fname: None}
@@ -81,8 +81,16 @@ def _rows_of(decision: Decision, rows: Iterable[int], clips: Sequence[Clip]) -> 
     return trained_on if len(trained_on) < 2 else [row for row in trained_on if clips[row].role == decision.role]
 
 
-def _heard(where: str, decision: Decision, vocabulary: Vocabulary) -> Correction:
-    vocabulary.encode(decision.labels, where=where)
+def _heard(path: Path, decision: Decision, vocabulary: Vocabulary) -> Correction:
+    where = f"{path}, {decision.fname}"
+    try:
+        vocabulary.encode(decision.labels, where=where)
+    except TableError as error:
+        if not path.is_dir():
+            raise
+        # Classes that were renamed after the review: its database is nothing to edit by hand.
+        advice = f"`earwitness review {path} --export FILE.csv` writes a table to correct and to give to --decisions"
+        raise TableError(f"{error}; {advice}") from None
     return Correction(decision.labels, where, heard=True)
 
 

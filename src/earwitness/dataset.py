@@ -25,6 +25,11 @@ class Clip:
     usage: str | None = None
     recordings: tuple[str, ...] = ()
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Its recordings; where they are unknown, its file, which several rows may name, is a recording of its own."""
+        return self.recordings or (str(self.path),)
+
 
 class Leak(NamedTuple):
     """A recording that a clip to learn from and a test clip were both cut from, with the first of either."""
@@ -53,7 +58,8 @@ class Dataset:
     """The usable clips of a dataset, in the order of its tables, and the problems with the others.
 
     known_bad: those of the clips that the dataset's own authors name as wrong. left_out: clips that are
-    left out because the user wants it, which is no problem.
+    left out because the user wants it, which is no problem. layout: as what it was read, as docs/data.md calls it.
+    remarks: what lies there and was not read, a line each.
     """
 
     root: Path
@@ -62,6 +68,8 @@ class Dataset:
     problems: tuple[Problem, ...]
     known_bad: tuple[Problem, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    layout: str = ""
+    remarks: tuple[str, ...] = ()
 
     def by_role(self, role: str) -> tuple[Clip, ...]:
         """The clips whose role is `role`, in order."""
@@ -86,7 +94,7 @@ class Dataset:
 def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
     """Returns a number for each clip, the same for clips that share a recording, by themselves or through others.
 
-    A clip without a recording shares none.
+    A clip without a recording shares one with those of the same file alone.
     """
     leads_to = list(range(len(clips)))
 
@@ -98,7 +106,7 @@ def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
 
     first_with: dict[str, int] = {}
     for place, clip in enumerate(clips):
-        for recording in clip.recordings:
+        for recording in clip.sources:
             leads_to[end(place)] = end(first_with.setdefault(recording, place))
     return [end(place) for place in range(len(clips))]
 
@@ -108,6 +116,6 @@ def leaks(clips: Iterable[Clip]) -> tuple[Leak, ...]:
     learnt: dict[str, Clip] = {}
     test: dict[str, Clip] = {}
     for clip in clips:
-        for recording in clip.recordings:
+        for recording in clip.sources:
             (test if clip.role == "test" else learnt).setdefault(recording, clip)
     return tuple(Leak(recording, clip, test[recording]) for recording, clip in learnt.items() if recording in test)

@@ -1,5 +1,7 @@
 """Names of classes, and the rows of zeros and ones they stand for."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -41,6 +43,14 @@ class Vocabulary:
 
     def __contains__(self, name: object) -> bool:
         return name in self._positions
+
+    def alike(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of names that only letter case, spaces, punctuation or the encoding of accents tell apart."""
+        found: dict[str, list[str]] = {}
+        for name in self.names:
+            plain = unicodedata.normalize("NFC", name).casefold()
+            found.setdefault(re.sub(r"[\W_]+", " ", plain).strip(), []).append(name)
+        return tuple(tuple(names) for names in found.values() if len(names) > 1)
 
     def index(self, name: str, *, where: str | None = None) -> int:
         """The column of `name`, counting from 0.

@@ -37,16 +37,16 @@ class PlannedStage(NamedTuple):
 def split(store: corpus.Store, fold: int | None) -> Split:
     """Returns which clips to learn from and which to hold out: `fold` of the store's five, None for none.
 
-    Noisy clips of a recording that is held out are neither learnt from nor held out. RunError where there is no such
-    fold.
+    Noisy clips of a recording or a file that is held out are neither learnt from nor held out. RunError where there is
+    no such fold.
     """
     if fold is not None and fold not in range(FOLDS):
         raise RunError(f"fold {fold}: there is none; give a number from 0 to {FOLDS - 1}, or all to hold nothing out")
     curated = store.rows("curated")
     held_out = store.folds[curated] == fold if fold is not None else np.zeros(len(curated), dtype=bool)
-    unheard = {name for row in curated[held_out] for name in store.clips[row].recordings}
+    unheard = {name for row in curated[held_out] for name in store.clips[row].sources}
     noisy = store.rows("noisy")
-    kin = np.array([not unheard.isdisjoint(store.clips[row].recordings) for row in noisy], dtype=bool)
+    kin = np.array([not unheard.isdisjoint(store.clips[row].sources) for row in noisy], dtype=bool)
     return Split(curated[~held_out], noisy[~kin], curated[held_out])
 
 

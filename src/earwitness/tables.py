@@ -54,18 +54,33 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [dict(record.cells) for record in records]
 
 
-def read_records(path: str | Path, columns: Sequence[str]) -> list[Record]:
+def read_records(path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = ()) -> list[Record]:
     """The rows of a CSV with a header that has all `columns`; a row that is too short or long has a `fault`.
 
-    Blank rows are left out. Raises TableError for a file that is no UTF-8 CSV, and for a missing column.
+    These columns and those that are `optional` may be in any letter case. Blank rows are left out. Raises TableError
+    for a file that is no UTF-8 CSV, and for a missing column.
     """
     place = Path(path)
     header, records = _header_and_records(place)
+    header = _as_asked(header, (*columns, *optional))
     _require_columns(place, header, *columns)
     return [
         Record(f"{place} line {line}", dict(zip(header, cells, strict=False)), _length_fault(cells, header))
         for line, cells in records
     ]
+
+
+def has_columns(path: Path, *columns: str) -> bool:
+    """Tells whether the first row of a file, read as a CSV, names all `columns`, in any letter case.
+
+    Whatever follows: a table that is none further down is to be refused as what its header says it is.
+    """
+    try:
+        first = _first_line(path.read_bytes().decode("utf-8-sig", errors="replace"))
+        cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
+    except (OSError, csv.Error):
+        return False
+    return set(columns) <= set(_as_asked([cell.strip() for cell in cells], columns))
 
 
 def read_header(path: str | Path) -> list[str]:
@@ -76,13 +91,17 @@ def read_header(path: str | Path) -> list[str]:
 def read_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     """The rows of a CSV that hold anything: the line each starts on, from 1, and its cells, stripped.
 
-    A byte order mark and any line ends are accepted. Raises TableError for a file that is no UTF-8 CSV.
+    A byte order mark, any line ends, and semicolons or tabs in place of commas are accepted. Raises TableError for a
+    file that is no UTF-8 CSV.
     """
     place = Path(path)
-    reader = csv.reader(io.StringIO(_text(place), newline=""), strict=True, skipinitialspace=True)
+    text = _text(place)
     records = []
     line = 1
     try:
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True, skipinitialspace=True
+        )
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
@@ -207,6 +226,26 @@ def _text(path: Path) -> str:
     return text
 
 
+def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
+    """`header` with those of `names` that it has in another letter case alone as they are in `names`."""
+    wanted = {name.lower(): name for name in names if name not in header}
+    return [wanted.get(cell.lower(), cell) for cell in header]
+
+
+def _first_line(text: str) -> str:
+    """The first line that holds more than separators."""
+    return next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+
+
+def _delimiter(first: str) -> str:
+    """What separates the cells of a CSV: commas, unless its `first` line has none, but semicolons or tabs.
+
+    Spreadsheets write semicolons where the comma is the decimal sign, and tabs where a table is copied as text.
+    """
+    several = (one for one in ",;\t" if len(next(csv.reader([first], delimiter=one), ())) > 1)
+    return next(several, ",")
+
+
 def _header_and_records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The first row of a CSV, and the others. Raises TableError as `read_lines` does, and for an empty file."""
     records = read_lines(path)
@@ -241,4 +280,4 @@ def _length_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
     """What is wrong with the number of `cells`, if anything is."""
     if len(cells) == len(header):
         return None
-    return f"{len(cells)} cells under a header of {len(header)}: fill it up, or quote a cell that holds commas"
+    return f"{len(cells)} cells under a header of {len(header)}: fill it up, or quote a cell that holds a separator"

@@ -5,6 +5,7 @@ summary.json    rates, intervals, confusions    duplicates.csv   clips that hold
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import audio, calibration, domains, files, journal, tables
+from .. import audio, calibration, corpus, domains, files, journal, tables
 from ..calibration import Interval
 from ..corpus import SILENT, Store
-from ..errors import RunError
+from ..errors import AudioError, RunError
 from ..reviewing import folder as review_folder
 from . import duplicates
 from .duplicates import Pair
@@ -45,7 +46,8 @@ DEFAULT_LIMITS = Limits()
 
 class Verdict(NamedTuple):
     """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
-    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file."""
+    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file, NaN where that
+    cannot be read any more."""
 
     row: int
     place: int
@@ -68,7 +70,8 @@ def verdict(given: bool, probability: float, limits: Limits) -> str:
 def verdicts(judged: Judged, store: Store, trimmed_seconds: NDArray[np.float64], limits: Limits) -> list[Verdict]:
     """Returns the verdicts on all given tags, and on those not given that are likely enough, in the store's order.
 
-    trimmed_seconds (clips,): what `prepare` cut off each file's beginning, so that the evidence lies in the file.
+    trimmed_seconds (clips,): what `prepare` cut off each file's beginning, so that the evidence lies in the file; NaN
+    where that is unknown.
     """
     second = store.features.sample_rate_hz / store.features.hop_length
     listed = np.argwhere((judged.given > 0) | (judged.probability >= limits.least))
@@ -94,14 +97,19 @@ def trimmed_seconds(
 ) -> NDArray[np.float64]:
     """Returns what `prepare` cut off the beginning of each file, (clips,): found by decoding the files once more.
 
-    What the journal `keep` has is not decoded again. AudioError for a file that cannot be read any more.
+    What the journal `keep` has is not decoded again. NaN for a file that cannot be read any more; how many there are,
+    and what is wrong with the first, is noted.
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
-    found = np.zeros(len(rows))
+    lost: dict[int, AudioError] = {}
 
-    def cut(row: int) -> float:
-        waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
+    def cut(row: int) -> float | AudioError:
+        try:
+            with corpus.reading(sounds[row]):
+                waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
+        except AudioError as error:
+            return error
         first, _ = audio.sound_span(waveform, below_peak_db=store.features.trim_below_peak_db)
         return first / store.features.sample_rate_hz
 
@@ -111,19 +119,31 @@ def trimmed_seconds(
             watcher.advanced()
         while chunk := list(islice(left, _READ_AT_ONCE)):
             for row, seconds in zip(chunk, pool.map(cut, chunk), strict=True):
-                kept.add(str(row), np.array([seconds], np.float32))
+                if isinstance(seconds, AudioError):
+                    lost[row] = seconds
+                else:
+                    kept.add(str(row), np.array([seconds], np.float32))
                 watcher.advanced()
-        found[:] = [float(kept.done[str(row)][0]) for row in rows]
-    return found
+        found = [math.nan if row in lost else float(kept.done[str(row)][0]) for row in map(int, rows)]
+    if lost:
+        watcher.note(
+            f"{len(lost)} of {len(rows)} clips cannot be heard any more and are judged without (--audio-root, if they "
+            f"were moved); the first: {next(iter(lost.values()))}"
+        )
+    return np.array(found)
 
 
 def write_verdicts(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
-    """Writes verdicts.csv."""
+    """Writes verdicts.csv; the seconds are empty where the file cannot be read any more."""
+
+    def text(seconds: float) -> str:
+        return "" if math.isnan(seconds) else f"{seconds:.2f}"
+
     rows = (
         (
             store.clips[one.row].fname, store.clips[one.row].role, store.vocabulary.names[one.column], one.given,
-            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", f"{one.start_seconds:.2f}",
-            f"{one.end_seconds:.2f}", sounds[one.row],
+            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", text(one.start_seconds),
+            text(one.end_seconds), sounds[one.row],
         )
         for one in found
     )  # fmt: skip
@@ -236,8 +256,11 @@ def summary(
     """Returns what summary.json holds."""
     names = store.vocabulary.names
     counts = {role: dict.fromkeys(("keep", "drop", "add", "unsure"), 0) for role in ("curated", "noisy")}
+    not_given = dict.fromkeys(counts, 0)
     for one in found:
-        counts[store.clips[one.row].role][one.verdict] += 1
+        role = store.clips[one.row].role
+        counts[role][one.verdict] += 1
+        not_given[role] += one.verdict == "unsure" and not one.given
     classes = class_summaries(judged, names)
     return {
         "format": FORMAT,
@@ -248,6 +271,7 @@ def summary(
         "clips": {"curated": int((~judged.noisy).sum()), "noisy": int(judged.noisy.sum()),
                   "curated_out_of_fold": int((judged.out_of_fold & ~judged.noisy).sum())},
         "verdicts": counts,
+        "unsure_not_given": not_given,
         "noisy_clips_left_without_label": len(left_out),
         "domain": _number(domains.chance_of_order(judged.apartness[~judged.noisy], judged.apartness[judged.noisy])),
         "silent": silent_clips(store),
@@ -284,23 +308,16 @@ def _strongest(confusions: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
 def require_sounds(store: Store, root: Path | None) -> Mapping[int, Path]:
     """Returns where the sound of every clip is: where `prepare` found it, else below `root`, by its last folders.
 
-    RunError naming the first of those that are nowhere.
+    The path is that of `prepare` where it is nowhere. RunError where all of them are nowhere.
     """
-    found: dict[int, Path] = {}
-    lost: list[Path] = []
-    for row, clip in enumerate(store.clips):
-        here = review_folder.place_of(clip.path, root)
-        if here is None:
-            lost.append(clip.path)
-        else:
-            found[row] = here
-    if lost:
+    found = [review_folder.place_of(clip.path, root) for clip in store.clips]
+    if not any(found):
         below = f", nor is it below {root}" if root else ""
         raise RunError(
-            f"{lost[0]}: no such file{below} ({len(lost)} of {len(store.clips)} clips have moved since `prepare`); "
+            f"{store.clips[0].path}: no such file{below} (all {len(found)} clips have moved since `prepare`); "
             "give the folder they are in now to --audio-root"
         )
-    return found
+    return {row: here or store.clips[row].path for row, here in enumerate(found)}
 
 
 def refuse_strange_folder(out: Path, store: Store) -> None:

@@ -213,12 +213,17 @@ def calibrated(
     sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], run: Run, watcher: Watcher
 ) -> Calibration:
     """Returns the calibration learnt on the held-out curated clips; an assumed one where they are too few."""
-    if given[held_out].sum() >= _LEAST_TAGS:
+    tags = int(given[held_out].sum())
+    if tags >= _LEAST_TAGS:
         return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
-    watcher.note(
-        "no curated clips that the run never learnt from, so its scores are taken as they are, uncalibrated; train "
-        "with --fold 0 to 4 for probabilities that can be checked"
-    )
+    if tags:
+        found, advice = (
+            f"only {tags} tags of curated clips",
+            f"{_LEAST_TAGS} are needed; add runs of other folds by --with",
+        )
+    else:
+        found, advice = "no curated clips", "train with --fold 0 to 4 for probabilities that can be checked"
+    watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
     return Calibration(np.array([_FOCAL_SLOPE if run.settings.loss.kind.startswith("focal") else 1.0, 0.0]), 0.0)
 
 

@@ -6,6 +6,7 @@ and so is the page, whatever the number of clips.
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,8 +90,11 @@ class _Page:
     size: int = 0
 
     def embed(self, one: Verdict) -> None:
-        """Puts a verdict's clip into the page: a stretch of it that holds the evidence, while there is room."""
-        if one.row in self.spans or self.size > _MOST_BYTES:
+        """Puts a verdict's clip into the page: a stretch of it that holds the evidence, while there is room.
+
+        A clip whose file cannot be read any more is left out.
+        """
+        if one.row in self.spans or self.size > _MOST_BYTES or math.isnan(one.start_seconds):
             return
         try:
             waveform = audio.read(self.sounds[one.row], sample_rate_hz=self.store.features.sample_rate_hz)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import ThreadsOption, require_room_for, use_threads
-from .screen import Advance, bar, complain, list_some, output, say
+from .screen import Advance, bar, complain, list_some, say, say_next
 
 
 def clean(
@@ -42,7 +42,7 @@ def clean(
             [run, *(others or [])], opened, out,
             limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
-    _tell(summary, out)
+    _tell(summary, out, page)
 
 
 class Watching:
@@ -77,14 +77,20 @@ class Watching:
         self._bar = self._advance = None
 
 
-def _tell(summary: dict[str, Any], out: Path) -> None:
+def _tell(summary: dict[str, Any], out: Path, page: bool) -> None:
     """Prints what was found, in a few lines."""
     for role, counts in summary["verdicts"].items():
         if any(counts.values()):
-            say(f"{role}: " + ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+            others = summary["unsure_not_given"][role]
+            say(
+                f"{role}: of the tags given keep {counts['keep']}, drop {counts['drop']}, unsure "
+                f"{counts['unsure'] - others}; of others add {counts['add']}, unsure {others}"
+            )
     if summary["noisy_clips_left_without_label"]:
         say(f"{summary['noisy_clips_left_without_label']} noisy clips have no label left and are not in cleaned.csv")
     list_some("silent clips", tuple(summary["silent"]))
     if twins := summary["duplicates"]["across_splits"]:
         complain(f"{twins} pairs of clips hold the same recording in two splits: {out / 'duplicates.csv'}")
-    output.print(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json, report.html", soft_wrap=True)
+    written = ["verdicts.csv", "cleaned.csv", "duplicates.csv", "summary.json", *(["report.html"] if page else [])]
+    say(f"{out}: {', '.join(written)}")
+    say_next("review", out)

@@ -1,6 +1,5 @@
 """The verb `download`."""
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Column
 
 from .options import JsonOption, require_room_for, write_json
-from .screen import output, printable, say
+from .screen import output, printable, say, say_next
 
 
 def download(
@@ -36,7 +35,7 @@ def download(
     for archive in result.without_checksum:
         say(f"{archive}: its server states no checksum; what is in it was verified by the archive's own")
     say(f"{result.folder}: {result.files} files")
-    say("next: " + shlex.join(["earwitness", "prepare", str(result.folder), "--out", f"{known}.store"]))
+    say_next("prepare", result.folder, "--out", f"{known}.store")
     write_json(
         json_file,
         {

@@ -28,6 +28,9 @@ def ensemble(
 ) -> None:
     """Average several systems into one CSV. Score tables as they are, or models in one pass over the sound."""
     require_room_for(out)
+    for member in members:
+        if not member.exists():
+            raise typer.BadParameter(f"{member}: no such file or folder", param_hint="MEMBER")
     models = [member for member in members if not member.is_file()]
     if models and len(models) < len(members):
         raise typer.BadParameter(f"{models[0]}: no CSV; give CSVs alone or models alone", param_hint="MEMBER")

@@ -1,16 +1,19 @@
 """The verb `prepare`."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import some_of
 from .options import JsonOption, RecipeOption, SetOption, decoding_processes, require_room_for, write_json
-from .screen import bar, end_with_problems, list_some, say
+from .screen import bar, end_with_problems, list_some, say, say_next
 
 if TYPE_CHECKING:
+    from ..corpus import Report
     from ..dataset import Dataset, Leak
     from ..reviewing.decisions import Decision
 
@@ -53,18 +56,9 @@ def prepare(
     with bar("decoding") as advance:
         report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)
     seconds = time.perf_counter() - started
-    counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
-    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
-    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
-    if not report.clips["noisy"]:
-        say("no noisy clips: log-mels will be normalised by the curated set")
-    if report.curated_groups < report.clips["curated"]:
-        say(
-            f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
-            f"{report.curated_groups} groups"
-        )
-    _warn_of(report.leaks)
-    list_some("silent throughout, kept whole", report.silent)
+    _say_how_it_was_read(found, dataset)
+    _say_what_came_of_it(report, out, seconds)
+    say_next("train", out, "--out", "RUN", "--recipe", "laptop")
     write_json(
         json_file,
         {
@@ -74,6 +68,40 @@ def prepare(
         },
     )  # fmt: skip
     end_with_problems(report.problems, "clips left out", listed_in=out / "bad_files.csv")
+
+
+def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
+    """Says as what a dataset was read, and what in it may not have been meant so."""
+    names = found.vocabulary.names
+    say(f"{dataset}: read as {found.layout}; {len(names)} classes: {some_of(names)}")
+    for remark in found.remarks:
+        say(f"note: {remark}")
+    for alike in found.vocabulary.alike():
+        say(f"note: {' and '.join(alike)} are classes of their own; if they are meant as one, write them alike")
+    times = Counter(label for clip in found.clips if clip.role != "test" for label in clip.labels)
+    list_some("classes have one clip to learn from, or none", tuple(name for name in names if times[name] < 2))
+
+
+def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
+    counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
+    rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
+    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
+    if not report.clips["noisy"]:
+        say("no noisy clips, so every label counts as checked; log-mels will be normalised by the curated set")
+    if not report.clips["curated"]:
+        say("no curated clips, so none to measure by: mark some whose labels were checked by ear as curated")
+    if report.curated_groups < report.clips["curated"]:
+        say(
+            f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
+            f"{report.curated_groups} groups"
+        )
+    if report.noisy_again:
+        say(
+            f"{report.noisy_again} clips are noisy again that were curated in this store: where reviewers had settled "
+            "them, give their --decisions each time"
+        )
+    _warn_of(report.leaks)
+    list_some("silent throughout, kept whole", report.silent)
 
 
 def _warn_of(leaks: "Sequence[Leak]") -> None:

@@ -1,5 +1,6 @@
 """What a user sees: lines, bars, lists of what went wrong, and the exit statuses."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ complaints = Console(highlight=False, markup=False, emoji=False, soft_wrap=True,
 def say(line: str) -> None:
     """Prints one line; what would not stand in it, such as a line end in a file's name, is shown as an escape."""
     output.print(printable(line))
+
+
+def say_next(*words: str | Path) -> None:
+    """Says which command line usually comes next, as a shell reads it."""
+    say("next: " + shlex.join(["earwitness", *map(str, words)]))
 
 
 def complain(line: str) -> None:

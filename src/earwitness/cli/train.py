@@ -85,7 +85,7 @@ class TrainingBar:
             disable=not output.is_terminal,
         )
         self._task: TaskID | None = None
-        self._lwlrap = ""
+        self._state, self._lwlrap = "", ""
         self._total = 0
 
     def __enter__(self) -> "TrainingBar":
@@ -108,13 +108,16 @@ class TrainingBar:
         assert self._task is not None
         labels = metrics.pseudo_labels_per_patch
         guessed = "" if labels is None else f" labels {labels:.2f}"
-        state = f"loss {metrics.loss:.3g} lr {metrics.learning_rate:.4f}{guessed}{self._lwlrap}"
-        self.bar.update(self._task, completed=metrics.step, stage=metrics.stage, state=state)
+        self._state = f"loss {metrics.loss:.3g} lr {metrics.learning_rate:.4f}{guessed}"
+        self.bar.update(self._task, completed=metrics.step, stage=metrics.stage, state=f"{self._state}{self._lwlrap}")
         if not output.is_terminal and metrics.step % self._PLAIN_EVERY_STEPS == 0:
-            say(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {state}")
+            say(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {self._state}{self._lwlrap}")
 
     def evaluated(self, step: int, overall: float) -> None:
+        assert self._task is not None
         self._lwlrap = f" lwlrap {overall:.3f}"
+        # At once: after the last step no other brings it to the screen.
+        self.bar.update(self._task, state=f"{self._state}{self._lwlrap}")
         if not output.is_terminal:
             say(f"after {step} steps: lwlrap of the held-out fold {overall:.4f}")
 

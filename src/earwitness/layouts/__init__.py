@@ -15,17 +15,18 @@ from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, f
 from .listing import Listing, Row
 from .soundfiles import SoundFiles
 
-# In this order; the first that answers is believed.
-_LAYOUTS: tuple[Callable[[Path], Listing | None], ...] = (
-    fsdkaggle2019.find,
-    fsd50k.find,
-    fsdnoisy18k.find,
-    fsdkaggle2018.find,
-    esc50.find,
-    urbansound8k.find,
-    clip_list.find,
-    folders.find,
-    clip_list.find_any,
+_CLIP_LIST = "a CSV of clips"
+# In this order; the first that answers is believed. Their names are those of docs/data.md.
+LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
+    ("FSDKaggle2019", fsdkaggle2019.find),
+    ("FSD50K", fsd50k.find),
+    ("FSDnoisy18k", fsdnoisy18k.find),
+    ("FSDKaggle2018", fsdkaggle2018.find),
+    ("ESC-50", esc50.find),
+    ("UrbanSound8K", urbansound8k.find),
+    (_CLIP_LIST, clip_list.find),
+    ("a folder for each class", folders.find),
+    (_CLIP_LIST, clip_list.find_any),
 )
 
 
@@ -35,25 +36,25 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
     occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
-    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, a row
-    whose role cannot be told, or a dataset without one usable clip.
+    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, or a dataset
+    without one usable clip.
     """
     place = Path(path).absolute()
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a CSV")
     if place.is_file():
-        return _judged(clip_list.read(place), without_sound)
-    for layout in _LAYOUTS:
-        listing = layout(place)
+        return _judged(_CLIP_LIST, clip_list.read(place), without_sound)
+    for layout, find in LAYOUTS:
+        listing = find(place)
         if listing is not None:
-            return _judged(listing, without_sound)
+            return _judged(layout, listing, without_sound)
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
         "the columns fname,labels[,split], or a folder of sound files for each class"
     )
 
 
-def _judged(listing: Listing, without_sound: bool) -> Dataset:
+def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
@@ -79,13 +80,19 @@ def _judged(listing: Listing, without_sound: bool) -> Dataset:
         for clip in clips
         if (clip.role, clip.fname) in listing.known_bad
     ]
-    return Dataset(listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad))
+    return Dataset(
+        listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
+        layout=layout, remarks=listing.remarks,
+    )  # fmt: skip
 
 
 def _labels_that_occur(listing: Listing) -> Vocabulary:
     """All labels of rows in order, whether or not their files are there."""
     label_sets = [row.labels for row in listing.rows if not row.fault]
     if not any(label_sets):
+        faults = [row.fault for row in listing.rows if row.fault]
+        if faults:
+            raise TableError(f"{listing.root}: no usable clip: the first of {len(faults)} problems: {faults[0]}")
         raise TableError(f"{listing.root}: no row of its tables has a label: fill in their column of labels")
     return Vocabulary.from_labels(label_sets)
 
@@ -96,7 +103,7 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
     Raises TableError with the line that goes into the row's problem.
     """
     if row.fault:
-        raise TableError(f"{row.where}: {row.fault}")
+        raise TableError(row.fault)
     fname, labels = (f"{row.where}, {column}" for column in row.columns)
     if not row.fname:
         raise TableError(f"{fname}: no file name: fill it in or delete the row")

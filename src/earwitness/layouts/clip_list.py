@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from .. import tables
 from ..errors import TableError
-from .listing import VOCABULARY_TABLES, Listing, has_columns, role_by, rows_of, stated_vocabulary
+from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
 
+_NEEDED = ("fname", "labels")
 _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
 
 
@@ -20,7 +22,7 @@ def read(table: Path) -> Listing:
 
 def find(root: Path) -> Listing | None:
     """The clips of the one CSV in `root` that has a clip list's columns. Raises TableError if several have."""
-    lists = [table for table in _tables(root) if has_columns(table, "fname", "labels")]
+    lists = [table for table in _tables(root) if tables.has_columns(table, *_NEEDED)]
     if len(lists) > 1:
         names = ", ".join(table.name for table in lists)
         raise TableError(f"{root}: more than one clip list ({names}): give the path of the one to read")
@@ -31,6 +33,17 @@ def find_any(root: Path) -> Listing | None:
     """The clips of the only CSV in `root`, taken as it is: if it is no clip list, reading it tells what it lacks."""
     lists = _tables(root)
     return read(lists[0]) if len(lists) == 1 else None
+
+
+def why_not(root: Path) -> tuple[str, ...]:
+    """Why each CSV in `root` is no list of clips, as far as they are none."""
+    found = []
+    for table in _tables(root):
+        try:
+            tables.read_records(table, _NEEDED)
+        except TableError as error:
+            found.append(f"no list of clips, so not read: {error}")
+    return tuple(found)
 
 
 def _tables(root: Path) -> list[Path]:

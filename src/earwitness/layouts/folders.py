@@ -1,9 +1,11 @@
 """No table at all: a folder of sound files for each class, maybe in folders for curated, noisy and test."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..audio import SUFFIXES
+from . import clip_list
 from .listing import Listing, Row, split_labels
 
 _ROLE_OF_FOLDER = {"curated": "curated", "train": "curated", "noisy": "noisy", "test": "test"}
@@ -12,11 +14,23 @@ _ROLE_OF_FOLDER = {"curated": "curated", "train": "curated", "noisy": "noisy", "
 def find(root: Path) -> Listing | None:
     """The clips of a folder for each class, all of them curated, or of such folders in folders named for a role.
 
-    A clip's fname is its path in `root`. A folder's name is the label, or several, separated by commas.
+    A clip's fname is its path in `root`. A folder's name is the label, or several, separated by commas. Sound files
+    that lie elsewhere, and tables, are remarked on.
     """
     roles = {folder: _ROLE_OF_FOLDER[folder.name.lower()] for folder in _folders(root) if _is_role(folder)}
     rows = [row for folder, role in (roles or {root: "curated"}).items() for row in _rows(root, folder, role)]
-    return Listing(root, rows) if rows else None
+    if not rows:
+        return None
+    return Listing(root, rows, remarks=clip_list.why_not(root) + _elsewhere(root, (row.fname for row in rows)))
+
+
+def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
+    """A line on the sound files in `root`, at any depth, that are not among those `read`, where there are any."""
+    known = set(read)
+    others = [one for one in _below(root) if one.relative_to(root).as_posix() not in known]
+    if not others:
+        return ()
+    return (f"{len(others)} sound files are in no class's folder, so not read; the first is {others[0]}",)
 
 
 def _is_role(folder: Path) -> bool:
@@ -35,6 +49,13 @@ def _rows(root: Path, folder: Path, role: str) -> Iterator[Row]:
                 folder=root,
                 columns=("file", "folder"),
             )
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """The sound files in `root` at any depth, hidden ones left out; no link to a folder is followed."""
+    for folder, inner, _ in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        yield from _sounds(Path(folder))
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -15,8 +15,8 @@ class Row:
     """A row of a clip list as it stands in the table.
 
     where: table and line. folder: where its file is to be looked for. columns: what the table calls its columns
-    of file names and of labels. recordings: what the clip was cut from, as far as the table tells. fault: what is wrong
-    with the row itself, where anything is.
+    of file names and of labels. recordings: what the clip was cut from, as far as the table tells. fault: where and
+    what is wrong with the row itself, if anything is; its role and labels are then not to be trusted.
     """
 
     where: str
@@ -34,13 +34,18 @@ class Row:
 class Listing:
     """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
 
-    known_bad: what the dataset's authors say is wrong with single clips, by role and fname.
+    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: what lies there
+    and is not read, a line each.
     """
 
     root: Path
     rows: Sequence[Row]
     vocabulary: Vocabulary | None = None
     known_bad: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+_OPTIONAL = ("split", "usage")
 
 
 def rows_of(
@@ -56,25 +61,38 @@ def rows_of(
     """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
 
     `fname` and `labels` are what the table calls these columns; `recording` is the column of what a clip was cut from,
-    which may be missing, or tells it from a row. `needs` names further columns that must be there.
-    Raises TableError for missing columns, and as `role` does.
+    which may be missing, or tells it from a row. `needs` names further columns that must be there. A row whose role
+    cannot be told has that for its fault. Raises TableError for missing columns.
     """
-    for record in tables.read_records(table, (fname, labels, *needs)):
+    optional = (*_OPTIONAL, *([recording] if isinstance(recording, str) else []))
+    for record in tables.read_records(table, (fname, labels, *needs), optional=optional):
         # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
         whole = not record.fault
+        of_row, fault = _role_of(record, role)
         yield Row(
             where=record.where,
             fname=record.cells.get(fname, ""),
             labels=split_labels(record.cells.get(labels, "")),
-            role=role if isinstance(role, str) else role(record) if whole else "",
+            role=of_row,
             folder=folder if isinstance(folder, Path) else folder(record) if whole else table.parent,
             usage=record.cells.get("usage") or None,
             columns=(fname, labels),
             recordings=split_labels(
                 record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
             ),
-            fault=record.fault,
+            fault=fault,
         )
+
+
+def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, str | None]:
+    """A row's role, or '' where it cannot be told, and the line on what is wrong with the row, if anything is."""
+    fault = f"{record.where}: {record.fault}" if record.fault else None
+    if isinstance(role, str) or fault:
+        return role if isinstance(role, str) else "", fault
+    try:
+        return role(record), None
+    except TableError as error:
+        return "", str(error)
 
 
 def split_labels(text: str) -> tuple[str, ...]:
@@ -131,15 +149,7 @@ def sound_folder(root: Path, names: Sequence[str]) -> Path:
 def recognised(folders: Sequence[Path], names: Sequence[str], *columns: str) -> Path | None:
     """As `first_existing`, but None also where the header of the table it finds lacks any of `columns`."""
     table = first_existing(folders, names)
-    return table if table and has_columns(table, *columns) else None
-
-
-def has_columns(table: Path, *columns: str) -> bool:
-    """Tells whether a file is a CSV whose header names all `columns`."""
-    try:
-        return set(columns) <= set(tables.read_header(table))
-    except TableError:
-        return False
+    return table if table and tables.has_columns(table, *columns) else None
 
 
 VOCABULARY_TABLES = ("vocabulary.csv", "sample_submission.csv")

@@ -1,39 +1,84 @@
-"""The file that a row means, whatever its suffix."""
+"""The file that a row means, whatever its suffix, and however other systems spell its name."""
 
 import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..audio import SUFFIXES
+
+
+@dataclass
+class _Listing:
+    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so."""
+
+    by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    alike: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    folders: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SoundFiles:
     """Finds files. Lists each folder once: asking for 25,000 one by one takes minutes over a network."""
 
     def __init__(self) -> None:
-        self._names_by_stem: dict[Path, dict[str, list[str]]] = {}
+        self._listings: dict[Path, _Listing] = {}
 
     def find(self, folder: Path, fname: str) -> Path | None:
-        """The file `fname` in `folder`, else a sound file so called but for its suffix, else None."""
+        """The file `fname` in `folder`, else a sound file so called but for its suffix, else one spelt otherwise.
+
+        Spelt otherwise: in another letter case, with accents encoded in another way, or with backslashes between
+        folders. None where there is no such file, or several are spelt otherwise.
+        """
         wanted = folder / fname
-        names = self._listed(wanted.parent)
+        names = self._listed(wanted.parent).by_stem
         if wanted.name in names.get(wanted.stem, ()):
             return wanted
         # First the whole name: a table may leave the suffix out, and 'take.2' is then not the stem 'take'.
-        candidates = names.get(wanted.name, []) + names.get(wanted.stem, [])
-        sounds = (name for name in candidates if Path(name).suffix.lower() in SUFFIXES)
-        return next((wanted.with_name(name) for name in sounds), None)
+        candidates = _sounds([*names.get(wanted.name, ()), *names.get(wanted.stem, ())])
+        return wanted.with_name(candidates[0]) if candidates else self._spelt_otherwise(folder, fname)
 
-    def _listed(self, folder: Path) -> dict[str, list[str]]:
-        if folder not in self._names_by_stem:
-            self._names_by_stem[folder] = _names_by_stem(folder)
-        return self._names_by_stem[folder]
+    def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
+        *between, name = Path(fname.replace("\\", "/")).parts or ("",)
+        for part in between:
+            if not (folder / part).is_dir():
+                found = self._listed(folder).folders.get(_plain(part), ())
+                if len(found) != 1:
+                    return None
+                part = found[0]
+            folder = folder / part
+        names = self._listed(folder).alike
+        stem = Path(name).stem
+        same = [one for one in names.get(_plain(stem), ()) if _plain(one) == _plain(name)]
+        found = same or _sounds(dict.fromkeys([*names.get(_plain(name), ()), *names.get(_plain(stem), ())]))
+        return folder / found[0] if len(found) == 1 else None
+
+    def _listed(self, folder: Path) -> _Listing:
+        if folder not in self._listings:
+            self._listings[folder] = _listing(folder)
+        return self._listings[folder]
 
 
-def _names_by_stem(folder: Path) -> dict[str, list[str]]:
-    """The names of the files in `folder` by their stem, sorted; none if it cannot be listed."""
-    names: dict[str, list[str]] = {}
+def _listing(folder: Path) -> _Listing:
+    """What `folder` holds, its names sorted; nothing if it cannot be listed."""
+    found = _Listing()
     with suppress(OSError), os.scandir(folder) as entries:
-        for name in sorted(entry.name for entry in entries if entry.is_file()):
-            names.setdefault(Path(name).stem, []).append(name)
-    return names
+        for entry in sorted(entries, key=lambda one: one.name):
+            if entry.is_file():
+                stem = Path(entry.name).stem
+                found.by_stem[stem].append(entry.name)
+                found.alike[_plain(stem)].append(entry.name)
+            else:
+                found.folders[_plain(entry.name)].append(entry.name)
+    return found
+
+
+def _sounds(names: Iterable[str]) -> list[str]:
+    return [name for name in names if Path(name).suffix.lower() in SUFFIXES]
+
+
+def _plain(name: str) -> str:
+    """A name without what systems spell in their own ways: letter case, and accents as one character or as two."""
+    return unicodedata.normalize("NFC", name).casefold()

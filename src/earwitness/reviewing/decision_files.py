@@ -63,7 +63,7 @@ def _read_csv(path: Path, clips: Iterable[Clip], vocabulary: Vocabulary) -> list
     """Returns the decisions of a CSV; only `fname` and `labels` are needed, no label means none of the classes."""
     of_clip = {clip.fname: clip for clip in clips}
     decisions = []
-    for record in tables.read_records(path, ("fname", "labels")):
+    for record in tables.read_records(path, ("fname", "labels"), optional=COLUMNS):
         if record.fault or not record.cells["fname"]:
             raise TableError(f"{record.where}: {record.fault or 'no file name: fill it in or delete the row'}")
         cells = record.cells
