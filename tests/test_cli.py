@@ -875,6 +875,18 @@ def test_train_takes_several_recipes_and_a_start(tiny_store: Path, tmp_path: Pat
     assert 'network.backbone is "vgg", not "residual"' in refusal(earwitness(*rest))
 
 
+@pytest.mark.parametrize(("recipes", "noted"), [((), True), (("--recipe", "rehearsal"), False)])
+def test_train_without_a_recipe_says_what_that_is(
+    recipes: tuple[str, ...], noted: bool, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    small = ("network.width=0.05", "stage1.ramp_steps=1", "stage1.anneal_steps=1", "stage2.ramp_steps=0",
+             "stage2.anneal_steps=0")  # fmt: skip
+    settings = [part for one in small for part in ("--set", one)]
+    answer = earwitness("train", tiny_store, "--out", tmp_path / "run", *recipes, *settings, "--threads", 1, "--cpu")
+    assert answer.status == 0, answer.err
+    assert ("begin with --recipe laptop" in answer.out + answer.err) is noted
+
+
 # --- windows, arithmetic ---
 
 

@@ -113,6 +113,11 @@ def train(
     ).carry_out()
 
 
+def has_gpu() -> bool:
+    """Tells whether there is a GPU to train on."""
+    return torch.cuda.is_available()
+
+
 class _Run:
     """One run under way: what does not change while it lasts, and the network it changes."""
 

@@ -59,6 +59,8 @@ def train(
     use_threads(threads)
     from .. import training
 
+    if not recipe and not resume and (cpu or not training.has_gpu()):
+        say("note: no --recipe, so all is the report's, which is made for a GPU; on a CPU begin with --recipe laptop")
     started = time.perf_counter()
     with TrainingBar() as watcher:
         model = training.train(
