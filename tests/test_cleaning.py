@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import RATE_HZ, Unwatched, tone
+from conftest import RATE_HZ, Earwitness, Unwatched, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, findings
@@ -191,6 +191,41 @@ def test_folders_of_something_else_are_left_alone(
     with pytest.raises(EarwitnessError, match="give every run once"):
         clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new", limits=Limits(), audio_root=None,
                     page=False, watcher=Unwatched())  # fmt: skip
+
+
+def test_what_was_heard_in_another_store_is_not_lost(
+    tiny_trained_run: Path, tiny_store: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    """Stopped before summary.json was there, then given a store with other labels: its journals would begin anew."""
+    out = tmp_path / "out"
+    shutil.copytree(cleaned / "heard", out / "heard")
+    before = {path.name: path.read_bytes() for path in (out / "heard").iterdir()}
+    other = shutil.copytree(tiny_store, tmp_path / "store")
+    text = (other / "clips.csv").read_text("utf-8")
+    (other / "clips.csv").write_text(text.replace("noisy0.wav,noisy,Bark", "noisy0.wav,noisy,Meow"), "utf-8")
+    with pytest.raises(EarwitnessError, match=r"keeps what was heard in another store.*give another --out"):
+        carry_out(tiny_trained_run, other, out)
+    assert {path.name: path.read_bytes() for path in (out / "heard").iterdir()} == before
+
+
+def test_one_call_at_a_time_writes_into_a_folder(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "heard").mkdir(parents=True)
+    held = files.lock(tmp_path / "out" / "heard" / "lock", busy=ValueError())
+    with held, pytest.raises(EarwitnessError, match="another `earwitness clean` is writing there; wait for it"):
+        carry_out(tiny_trained_run, tiny_store, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["heard", "lock"]
+
+
+def test_without_a_page_none_is_left_from_before(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """Nor what a killed call had half written."""
+    out = shutil.copytree(cleaned, tmp_path / "out")
+    (out / ".part-0123456789abcdef.html").write_text("<!doctype")
+    status, said, _ = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
+    assert status == 0 and said.endswith(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json\n")
+    assert {path.name for path in out.iterdir()} == {path.name for path in cleaned.iterdir()} - {"report.html"}
+    assert "report.html" in earwitness("clean", tiny_trained_run, tiny_store, "--out", out)[1]
 
 
 def test_a_full_disk_loses_nothing(

@@ -44,6 +44,14 @@ def test_another_tie_begins_anew(tmp_path: Path) -> None:
         assert not kept.done
 
 
+def test_what_a_journal_is_of_can_be_asked(tmp_path: Path) -> None:
+    write(tmp_path / "j")
+    assert journal.tie_of(tmp_path / "j") == "a"
+    for content in (b"", b"fname\n", b"[1]\n", b'{"of": "a"}\n', (tmp_path / "j").read_bytes()[:20]):
+        (tmp_path / "other").write_bytes(content)
+        assert journal.tie_of(tmp_path / "other") is None
+
+
 def test_one_at_a_time(tmp_path: Path) -> None:
     with (
         journal.opened(tmp_path / "j", "a", busy=BUSY),

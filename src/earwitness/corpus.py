@@ -354,8 +354,7 @@ def _refuse_strangers(out: Path) -> None:
 
 def _claim(out: Path, features: recipe.Features) -> None:
     """Makes `out` a store for these features, or refuses it."""
-    for part in out.glob(".part-*"):
-        part.unlink()
+    files.remove_parts(out)
     if not is_store(out):
         _write_head(out, {"features": features.model_dump(), "complete": False})
         return

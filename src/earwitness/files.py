@@ -62,6 +62,12 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
         yield
 
 
+def remove_parts(folder: Path) -> None:
+    """Removes what `atomic_path` left in a folder where its process was killed. For folders that a lock is held on."""
+    for part in folder.glob(".part-*"):
+        part.unlink(missing_ok=True)
+
+
 def whole_lines(lines: Iterable[bytes], parse: Callable[[bytes], T | None]) -> tuple[list[T], int]:
     """What the lines of a file that grows line by line come to, and how many bytes of them are good.
 

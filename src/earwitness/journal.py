@@ -61,6 +61,16 @@ def _parsed(line: bytes) -> tuple[str, Floats] | None:
         return None
 
 
+def tie_of(path: Path) -> str | None:
+    """Returns what a journal's results were made from; None where its first line is not whole, or another's."""
+    with path.open("rb") as stream:
+        try:
+            head = json.loads(stream.readline())
+        except ValueError:
+            return None
+    return str(head["of"]) if isinstance(head, dict) and head.get("earwitness") == "journal" else None
+
+
 @contextmanager
 def opened(path: Path, tie: str, *, busy: EarwitnessError) -> Iterator[Journal]:
     """Opens a journal, which no other process may hold open at the same time: `busy` is raised then."""

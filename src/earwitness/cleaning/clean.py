@@ -1,9 +1,11 @@
 """The journey of `clean`: from runs and a store to verdicts, a cleaned clip list, figures and a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..corpus import Store
 from ..errors import RunError
 from . import findings, hearing, judging
@@ -33,6 +35,32 @@ def clean(
     for run in opened:
         if not run.same_store:
             watcher.note(f"{run.folder}: learnt from another store, so none of its clips count as held out")
+    with _alone(out):
+        findings.refuse_strange_folder(out, store)  # once more: another call may have begun in it meanwhile
+        files.remove_parts(out)
+        return _carried_out(opened, store, out, limits=limits, sounds=sounds, page=page, watcher=watcher)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Holds a folder while the block runs: files of two calls side by side would fit no single judgement."""
+    (out / "heard").mkdir(parents=True, exist_ok=True)
+    busy = RunError(f"{out}: another `earwitness clean` is writing there; wait for it, or give another --out")
+    with files.lock(out / "heard" / "lock", busy=busy):
+        yield
+
+
+def _carried_out(
+    opened: Sequence[hearing.Run],
+    store: Store,
+    out: Path,
+    *,
+    limits: Limits,
+    sounds: Mapping[int, Path],
+    page: bool,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Hears, judges and writes; returns summary.json's content."""
     judged = judging.judge(opened, store, out / "heard", watcher)
     seconds = findings.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
     verdicts = findings.verdicts(judged, store, seconds, limits)
@@ -43,7 +71,10 @@ def clean(
     findings.write_duplicates(out / "duplicates.csv", twins.pairs, store, sounds)
     content = findings.summary(judged, store, verdicts, twins, left_out)
     if page:
-        write_page(out / "report.html", content, verdicts, twins, store, sounds, watcher)
+        write_page(out / findings.PAGE, content, verdicts, twins, store, sounds, watcher)
+    else:
+        # A page of an earlier call would show other verdicts than those beside it.
+        (out / findings.PAGE).unlink(missing_ok=True)
     findings.write_summary(out / "summary.json", content)
     return content
 

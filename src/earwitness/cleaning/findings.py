@@ -25,6 +25,7 @@ from .duplicates import Pair
 from .judging import Judged, Watcher
 
 FORMAT = 1
+PAGE = "report.html"
 _PAIR_COLUMNS = ("fname", "role", "other_fname", "other_role", "alike", "overlap_seconds", "path", "other_path")
 _SEED = 0
 _READ_AT_ONCE = 16
@@ -311,12 +312,17 @@ def refuse_strange_folder(out: Path, store: Store) -> None:
         if fingerprint != store.fingerprint():
             raise RunError(f"{out}: made from another store, or another state of it; give another --out")
     elif out.exists():
-        ours = {"heard", "report.html", "verdicts.csv", "cleaned.csv", "duplicates.csv"}
+        ours = {"heard", PAGE, "verdicts.csv", "cleaned.csv", "duplicates.csv"}
         strange = sorted(
             one.name for one in out.iterdir() if one.name not in ours and not one.name.startswith(".part-")
         )
         if strange:
             raise RunError(f"{out}: holds something else ({strange[0]}); give another folder to --out")
+    for kept in sorted((out / "heard").glob("*.jsonl")):
+        tie = journal.tie_of(kept)
+        # Stopped before summary.json was written: a journal of another store would begin anew, and its hours be lost.
+        if tie and tie.split()[-1] != store.fingerprint():
+            raise RunError(f"{out}: keeps what was heard in another store, or another state of it; give another --out")
 
 
 def write_summary(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import ThreadsOption, require_room_for, use_threads
-from .screen import Advance, bar, complain, list_some, output, say
+from .screen import Advance, bar, complain, list_some, say
 
 
 def clean(
@@ -42,7 +42,7 @@ def clean(
             [run, *(others or [])], opened, out,
             limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
-    _tell(summary, out)
+    _tell(summary, out, page=page)
 
 
 class Watching:
@@ -77,7 +77,7 @@ class Watching:
         self._bar = self._advance = None
 
 
-def _tell(summary: dict[str, Any], out: Path) -> None:
+def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
     """Prints what was found, in a few lines."""
     for role, counts in summary["verdicts"].items():
         if any(counts.values()):
@@ -87,4 +87,4 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     list_some("silent clips", tuple(summary["silent"]))
     if twins := summary["duplicates"]["across_splits"]:
         complain(f"{twins} pairs of clips hold the same recording in two splits: {out / 'duplicates.csv'}")
-    output.print(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json, report.html", soft_wrap=True)
+    say(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json" + (", report.html" if page else ""))
