@@ -216,6 +216,15 @@ def test_some_clips_are_heard_by_two(kept: Decisions) -> None:
     assert take(kept, "Cleo", twice=twice) == ["1.wav"]
 
 
+def test_what_others_have_counts_only_where_it_would_come_here(kept: Decisions) -> None:
+    """Anna has heard the clip that Ben hears now as its second: for her it is nothing to wait for."""
+    twice = {CLIPS[0]}
+    kept.add(said(CLIPS[0], "Bark"))
+    assert take(kept, "Ben", count=2, twice=twice) == ["0.wav", "1.wav"]
+    assert kept.take("Anna", "Anna", FEW, count=4, twice=twice).held_elsewhere == 1
+    assert kept.take("Cleo", "Cleo", FEW, count=4, twice=twice).held_elsewhere == 4
+
+
 # --- many at once ---
 
 

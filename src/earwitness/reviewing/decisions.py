@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,7 +86,7 @@ class Decision:
 
 
 class Taken(NamedTuple):
-    """The clips a holder has now, and how many more there are that others have before them."""
+    """The clips a holder has now, and how many more would be theirs that others have before them."""
 
     clips: tuple[ClipName, ...]
     held_elsewhere: int
@@ -191,14 +191,18 @@ class Decisions:
             leases = connection.execute("SELECT role, fname, holder FROM leases ORDER BY rowid")
             holders = {(role, fname): who for role, fname, who in leases}
             own, heard = self._said(reviewer)
-            mine = (clip for clip, who in holders.items() if who == holder and clip in order)
+
+            def wanted(clip: tuple[str, str]) -> bool:
+                return clip in order and clip not in own and heard[clip] < 1 + (clip in twice)
+
+            mine = (clip for clip, who in holders.items() if who == holder)
             free = (clip for clip in order if clip not in holders)
-            wanted = (clip for clip in chain(mine, free) if clip not in own and heard[clip] < 1 + (clip in twice))
-            taken = tuple(ClipName(*clip) for clip in islice(wanted, count))
+            taken = tuple(ClipName(*clip) for clip in islice(filter(wanted, chain(mine, free)), count))
             until = self._clock() + LEASE_SECONDS
             connection.execute("DELETE FROM leases WHERE holder = ?", (holder,))
             connection.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", [(*clip, holder, until) for clip in taken])
-        return Taken(taken, sum(who != holder for who in holders.values()))
+            held_elsewhere = sum(who != holder and wanted(clip) for clip, who in holders.items())
+        return Taken(taken, held_elsewhere)
 
     def renew(self, holder: str) -> None:
         """Puts off the end of a holder's leases."""
@@ -230,15 +234,17 @@ class Decisions:
                     added += 1
         return added
 
-    def undo(self, reviewer: str, holder: str) -> Decision | None:
+    def undo(self, reviewer: str, holder: str, *, among: Container[tuple[str, str]] | None = None) -> Decision | None:
         """Takes back a reviewer's latest decision and gives them its clip; None where there is none to take back.
 
-        What an earlier decision on the clip said does not stand again. ReviewError where another holds the clip now.
+        `among`: the clips that can be put before them again; decisions on others stay. What an earlier decision on the
+        clip said does not stand again. ReviewError where another holds the clip now.
         """
         with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT id FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC LIMIT 1", (reviewer,)
-            ).fetchone()
+            own = connection.execute(
+                "SELECT id, role, fname FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC", (reviewer,)
+            )
+            row = next(((number,) for number, *clip in own if among is None or tuple(clip) in among), None)
             if row is None:
                 return None
             (decision,) = _standing(connection, "AND id = ?", row)
