@@ -312,7 +312,7 @@ def refuse_strange_folder(out: Path, store: Store) -> None:
         if fingerprint != store.fingerprint():
             raise RunError(f"{out}: made from another store, or another state of it; give another --out")
     elif out.exists():
-        ours = {"heard", PAGE, "verdicts.csv", "cleaned.csv", "duplicates.csv"}
+        ours = {"heard", PAGE, *review_folder.OWN_FILES}
         strange = sorted(
             one.name for one in out.iterdir() if one.name not in ours and not one.name.startswith(".part-")
         )

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from ..errors import ReviewError
 
@@ -53,6 +54,9 @@ _ADVICE = {
     sqlite3.SQLITE_NOTADB: "not a file of decisions; move it away, or put a copy in its place",
     sqlite3.SQLITE_CORRUPT: "damaged; put a copy in its place",
 }
+_NO_WRITING = {
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+}  # fmt: skip
 
 
 class ClipName(NamedTuple):
@@ -101,9 +105,9 @@ def moment(text: str) -> str | None:
     """Returns a time in any form of ISO 8601 as decisions carry it, UTC where no zone is named; None if it is none."""
     try:
         time_ = datetime.fromisoformat(text)
-    except ValueError:
+        return _as_kept(time_ if time_.tzinfo else time_.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):  # the first or last day there is, in a zone where it is another
         return None
-    return _as_kept(time_ if time_.tzinfo else time_.replace(tzinfo=UTC))
 
 
 def _as_kept(time_: datetime) -> str:
@@ -149,28 +153,24 @@ def _settled(said: Sequence[Decision]) -> Decision:
 class Decisions:
     """A file of decisions, made where there is none. May be used by several threads; every error is a ReviewError.
 
-    fingerprint: the digest of the store whose clips are reviewed, to which the file is bound; None accepts any file
-    that is there. clock: gives the time in seconds, for leases.
+    fingerprint: the digest of the store whose clips are reviewed, to which the file is bound; None accepts the file of
+    any store, if it is there, and is for reading alone. clock: gives the time in seconds, for leases.
     """
 
     def __init__(self, path: Path, fingerprint: str | None, *, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock, self._lock = path, clock, threading.RLock()
+        none_yet = ReviewError(f"{path}: no decisions there yet; make some with `earwitness review {path.parent}`")
         if fingerprint is None and not path.is_file():
-            raise ReviewError(f"{path}: no decisions there yet; make some with `earwitness review {path.parent}`")
+            raise none_yet
         with self._explained():
-            self._connection = sqlite3.connect(
-                path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            # Readers never wait for a writer, and a decision is on the disk before it is answered.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-        with self._transaction() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-                for statement in _TABLES.split(";"):
-                    connection.execute(statement)
-                connection.execute("INSERT INTO about VALUES (?, ?)", (FORMAT, fingerprint or ""))
-            format_, found = connection.execute("SELECT format, fingerprint FROM about").fetchone()
-        self._refuse_strange(format_, found, fingerprint)
+            self._connection = _to_read(path) if fingerprint is None else _to_write(path)
+            if fingerprint is not None:
+                with self._transaction() as connection:
+                    _begin(connection, fingerprint)
+            elif _is_empty(self._connection):
+                raise none_yet  # killed as it was made
+            about = _about(self._connection)
+        self._refuse_strange(about, fingerprint)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -285,7 +285,10 @@ class Decisions:
         others = self._connection.execute(f"{select} reviewer <> ? AND outcome <> ?", (reviewer, SKIPPED))
         return own, Counter(others)
 
-    def _refuse_strange(self, format_: int, found: str, wanted: str | None) -> None:
+    def _refuse_strange(self, about: tuple[int, str] | None, wanted: str | None) -> None:
+        if about is None:
+            raise ReviewError(f"{self.path}: {_ADVICE[sqlite3.SQLITE_NOTADB]}")
+        format_, found = about
         if format_ != FORMAT:
             raise ReviewError(f"{self.path}: of another version of earwitness (format {format_}); use that version")
         if wanted is not None and found != wanted:
@@ -323,6 +326,54 @@ class Decisions:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}; what was decided is kept") from error
+
+
+def _to_write(path: Path) -> sqlite3.Connection:
+    connection = _connected(path, "mode=rwc")
+    # Readers never wait for a writer, and a decision is on the disk before it is answered.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    """Opens a file that is there; also where nothing can be written beside it, as on a full disk or a read-only one."""
+    try:
+        connection = _connected(path, "mode=rw")
+        _is_empty(connection)
+        return connection
+    except sqlite3.OperationalError as error:
+        newest = path.with_name(f"{path.name}-wal")
+        if error.sqlite_errorcode & 0xFF not in _NO_WRITING or (newest.is_file() and newest.stat().st_size):
+            raise
+        return _connected(path, "immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{how}", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+
+
+def _begin(connection: sqlite3.Connection, fingerprint: str) -> None:
+    """Makes the tables in a file that has none."""
+    if _is_empty(connection):
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO about VALUES (?, ?)", (FORMAT, fingerprint))
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def _about(connection: sqlite3.Connection) -> tuple[int, str] | None:
+    """Returns a file's format and fingerprint; None where it has none: it is another program's."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+        return None
+    found: tuple[int, str] | None = connection.execute("SELECT format, fingerprint FROM about").fetchone()
+    return found
 
 
 def _insert(connection: sqlite3.Connection, decision: Decision) -> None:

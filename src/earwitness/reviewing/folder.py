@@ -18,6 +18,9 @@ COLUMNS = (
     "fname", "role", "label", "given", "verdict", "probability", "heard", "start_seconds", "end_seconds", "path",
 )  # fmt: skip
 
+# What `clean` keeps in the folder, and nobody else is to write.
+OWN_FILES = frozenset({"verdicts.csv", "cleaned.csv", "duplicates.csv", "summary.json"})
+
 
 @dataclass(frozen=True)
 class Tag:
