@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from conftest import RATE_HZ, Earwitness, Unwatched, tone
 from earwitness import corpus, files, layouts, recipe
@@ -71,8 +72,6 @@ def test_rates_of_certain_beliefs() -> None:
 
 def test_the_cut_is_undone(tmp_path: Path) -> None:
     """Half a second of silence before the sound: the evidence's seconds are those of the file."""
-    import soundfile
-
     sound = np.concatenate([np.zeros(RATE_HZ // 2, np.float32), tone("Bark", seconds=1.0, seed=0)])
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", sound, RATE_HZ)
@@ -82,7 +81,7 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     found = findings.trimmed_seconds(
         store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", Unwatched()
     )
-    np.testing.assert_allclose(found, 0.5, atol=0.04)
+    np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +192,40 @@ def test_folders_of_something_else_are_left_alone(
                     page=False, watcher=Unwatched())  # fmt: skip
 
 
+def test_a_sound_that_cannot_be_read_any_more_has_no_seconds(
+    tiny_trained_run: Path, tiny_store: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """All else is as it would be; once it can be read, another call finds its seconds."""
+    moved = shutil.copytree(tiny_dataset, tmp_path / "dataset")
+    store = shutil.copytree(tiny_store, tmp_path / "store")
+    text = (store / "clips.csv").read_text("utf-8")
+    (store / "clips.csv").write_text(text.replace(str(tiny_dataset), str(moved)), "utf-8")
+    bad = next(clip.path for clip in Store(store).clips if clip.fname == "noisy3.wav")
+    whole = bad.read_bytes()
+    bad.write_bytes(b"")
+    arguments = ("clean", tiny_trained_run, store, "--out", tmp_path / "out")
+    status, _, err = earwitness(*arguments)
+    assert status == 1 and f"{bad}: the file is empty" in err
+    assert err.endswith("sound files that cannot be read any more; their tags have no seconds: 1\n")
+    for clip in review_folder.read(tmp_path / "out").clips:
+        known = [tag.start_seconds is not None and tag.end_seconds is not None for tag in clip.tags]
+        assert known == [clip.fname != "noisy3.wav"] * len(known)
+    bad.write_bytes(whole)
+    assert earwitness(*arguments)[::2] == (0, "")
+    carry_out(tiny_trained_run, store, tmp_path / "other")
+    found = [(folder / "verdicts.csv").read_bytes() for folder in (tmp_path / "out", tmp_path / "other")]
+    assert found[0] == found[1]
+
+
+def test_one_class_alone_cannot_be_judged(tiny_trained_run: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    soundfile.write(tmp_path / "a.wav", tone("Bark", seconds=1.0, seed=0), RATE_HZ)
+    (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\n")
+    corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
+    status, _, err = earwitness("clean", tiny_trained_run, tmp_path / "store", "--out", tmp_path / "out")
+    assert status == 2 and "Bark is its only class, so there is nothing to tell it from" in err
+    assert err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_what_was_heard_in_another_store_is_not_lost(
     tiny_trained_run: Path, tiny_store: Path, cleaned: Path, tmp_path: Path
 ) -> None:
@@ -240,8 +273,9 @@ def test_a_full_disk_loses_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_flush_to_disk", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             carry_out(tiny_trained_run, tiny_store, out, page=False)
+    assert caught.value.filename == str(out / "verdicts.csv")
     assert (out / "verdicts.csv").read_bytes() == before
     assert not list(out.glob(".part-*"))
     carry_out(tiny_trained_run, tiny_store, out, page=False)

@@ -85,6 +85,9 @@ def test_runs_that_will_not_do(tiny_trained_run: Path, tiny_store: Path, tmp_pat
     assert "not finished" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text(json.dumps(head | {"classes": ["Bark", "Moo"]}))
     assert "the vocabulary is another" in refusal(damaged, tiny_store)
+    for nonsense in ({"classes": 3}, {"classes": [1, 2]}, {"fold": "0"}, {"store_fingerprint": None}):
+        (damaged / "run.json").write_text(json.dumps(head | nonsense))
+        assert f"run.json: damaged ({next(iter(nonsense))})" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text("{")
     assert "not readable" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text(json.dumps(head))

@@ -24,6 +24,7 @@ class Journal:
 
     def __init__(self, path: Path, tie: str) -> None:
         self.done: dict[str, Floats] = {}
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("ab+")
         head = json.dumps({"earwitness": "journal", "of": tie}).encode() + b"\n"
@@ -35,12 +36,14 @@ class Journal:
     def add(self, key: str, values: Floats) -> None:
         """Keeps a result: on the disk when this returns, as far as the system goes."""
         text = base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
-        self._stream.write(json.dumps([key, text]).encode() + b"\n")
-        self._stream.flush()
+        with files.naming(self._path):
+            self._stream.write(json.dumps([key, text]).encode() + b"\n")
+            self._stream.flush()
         self.done[key] = values
 
     def close(self) -> None:
-        self._stream.close()
+        with files.naming(self._path):
+            self._stream.close()
 
     def _recover(self, head: bytes) -> int:
         """Reads the lines up to the first that is torn; returns how many bytes of the file are good."""

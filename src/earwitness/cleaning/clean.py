@@ -3,15 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import files
 from ..corpus import Store
+from ..dataset import Problem
 from ..errors import RunError
 from . import findings, hearing, judging
 from .findings import Limits
 from .judging import Watcher
 from .page import write as write_page
+
+
+class Cleaning(NamedTuple):
+    """What came of it: summary.json's content, and the sound files that cannot be read any more."""
+
+    summary: dict[str, Any]
+    problems: tuple[Problem, ...]
 
 
 def clean(
@@ -23,11 +31,12 @@ def clean(
     audio_root: Path | None,
     page: bool,
     watcher: Watcher,
-) -> dict[str, Any]:
-    """Judges every clip of a store by some runs and writes what comes of it to `out`; returns summary.json's content.
+) -> Cleaning:
+    """Judges every clip of a store by some runs and writes what comes of it to `out`.
 
-    RunError where a run, the folder or the sound files are not what they should be, before any work is done.
+    RunError where a run, the store, the folder or the sound files are not what they should be, before any work.
     """
+    findings.refuse_one_class(store)
     findings.refuse_strange_folder(out, store)
     opened = [hearing.open_run(run, store) for run in runs]
     refuse_same_run(opened)
@@ -59,11 +68,11 @@ def _carried_out(
     sounds: Mapping[int, Path],
     page: bool,
     watcher: Watcher,
-) -> dict[str, Any]:
-    """Hears, judges and writes; returns summary.json's content."""
+) -> Cleaning:
+    """Hears, judges and writes."""
     judged = judging.judge(opened, store, out / "heard", watcher)
-    seconds = findings.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
-    verdicts = findings.verdicts(judged, store, seconds, limits)
+    cuts = findings.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
+    verdicts = findings.verdicts(judged, store, cuts.seconds, limits)
     watcher.begun("looking for duplicates", len(store.clips))
     twins = findings.find_duplicates(store, on_clip=watcher.advanced)
     findings.write_verdicts(out / "verdicts.csv", verdicts, store, sounds)
@@ -76,7 +85,7 @@ def _carried_out(
         # A page of an earlier call would show other verdicts than those beside it.
         (out / findings.PAGE).unlink(missing_ok=True)
     findings.write_summary(out / "summary.json", content)
-    return content
+    return Cleaning(content, cuts.problems)
 
 
 def refuse_same_run(runs: Sequence[hearing.Run]) -> None:

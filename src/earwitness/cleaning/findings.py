@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from .. import audio, calibration, domains, files, journal, tables
 from ..calibration import Interval
-from ..corpus import SILENT, Store
-from ..errors import RunError
+from ..corpus import SILENT, Store, reading
+from ..dataset import Problem
+from ..errors import AudioError, RunError
 from ..reviewing import folder as review_folder
 from . import duplicates
 from .duplicates import Pair
@@ -43,7 +44,7 @@ class Limits:
 
 class Verdict(NamedTuple):
     """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
-    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file."""
+    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file, or NaN."""
 
     row: int
     place: int
@@ -87,19 +88,31 @@ def is_believed(one: Verdict) -> bool:
     return one.verdict in {"keep", "add"} or (one.verdict == "unsure" and one.probability >= 0.5)
 
 
+class Cuts(NamedTuple):
+    """What `prepare` cut off the beginning of each file, `seconds` (clips,), NaN where it cannot be read any more, and
+    what is the matter with those."""
+
+    seconds: NDArray[np.float64]
+    problems: tuple[Problem, ...]
+
+
 def trimmed_seconds(
     store: Store, rows: NDArray[np.int64], sounds: Mapping[int, Path], keep: Path, watcher: Watcher
-) -> NDArray[np.float64]:
-    """Returns what `prepare` cut off the beginning of each file, (clips,): found by decoding the files once more.
+) -> Cuts:
+    """Returns what `prepare` cut off the files' beginnings, found by decoding them once more.
 
-    What the journal `keep` has is not decoded again. AudioError for a file that cannot be read any more.
+    What the journal `keep` has is not decoded again; a file that cannot be read is tried again by another call.
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
-    found = np.zeros(len(rows))
+    problems = []
 
-    def cut(row: int) -> float:
-        waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
+    def cut(row: int) -> float | Problem:
+        try:
+            with reading(sounds[row]):
+                waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
+        except AudioError as error:
+            return Problem(store.clips[row].fname, store.clips[row].role, sounds[row], str(error))
         first, _ = audio.sound_span(waveform, below_peak_db=store.features.trim_below_peak_db)
         return first / store.features.sample_rate_hz
 
@@ -109,23 +122,30 @@ def trimmed_seconds(
             watcher.advanced()
         while chunk := list(islice(left, _READ_AT_ONCE)):
             for row, seconds in zip(chunk, pool.map(cut, chunk), strict=True):
-                kept.add(str(row), np.array([seconds], np.float32))
+                if isinstance(seconds, Problem):
+                    problems.append(seconds)
+                else:
+                    kept.add(str(row), np.array([seconds], np.float32))
                 watcher.advanced()
-        found[:] = [float(kept.done[str(row)][0]) for row in rows]
-    return found
+        found = [float(kept.done[str(row)][0]) if str(row) in kept.done else np.nan for row in rows]
+    return Cuts(np.array(found), tuple(problems))
 
 
 def write_verdicts(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
-    """Writes verdicts.csv."""
+    """Writes verdicts.csv; a clip whose sound cannot be read any more has no seconds."""
     rows = (
         (
             store.clips[one.row].fname, store.clips[one.row].role, store.vocabulary.names[one.column], one.given,
-            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", f"{one.start_seconds:.2f}",
-            f"{one.end_seconds:.2f}", sounds[one.row],
+            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", _seconds(one.start_seconds),
+            _seconds(one.end_seconds), sounds[one.row],
         )
         for one in found
     )  # fmt: skip
     tables.write_csv(path, review_folder.COLUMNS, rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else ""
 
 
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
@@ -296,9 +316,18 @@ def require_sounds(store: Store, root: Path | None) -> Mapping[int, Path]:
         below = f", nor is it below {root}" if root else ""
         raise RunError(
             f"{lost[0]}: no such file{below} ({len(lost)} of {len(store.clips)} clips have moved since `prepare`); "
-            "give the folder they are in now to --audio-root"
+            "give the folder they are in now to --audio-root, or run `earwitness prepare` again without them"
         )
     return found
+
+
+def refuse_one_class(store: Store) -> None:
+    """Raises RunError where a store has a single class: all its clips hold it, so absence could not be learnt."""
+    if len(store.vocabulary) < 2:
+        raise RunError(
+            f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
+            "prepare and train again with clips of another class"
+        )
 
 
 def refuse_strange_folder(out: Path, store: Store) -> None:

@@ -26,6 +26,8 @@ _CHUNK = 32
 _STRETCH_SECONDS = 1.0
 # A stretch belongs to the evidence while it scores at least this share of the best one.
 _SHARE_OF_BEST = 0.5
+# What run.json says of a run that is needed here.
+_KINDS = {"classes": list, "finished": bool, "fold": int | None, "store_fingerprint": str}
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     try:
         settings = recipe.load(folder / "recipe.toml")
         different = start.other_classes(head["classes"], store.vocabulary.names)
-        finished, fold, fingerprint = head["finished"], head["fold"], head["store_fingerprint"]
-    except (OSError, KeyError, RecipeError) as error:
+    except (OSError, RecipeError) as error:
         raise RunError(f"{folder}: damaged ({error}); give another run") from None
     if different:
         raise RunError(f"{folder}: does not fit {store.path}: {'; '.join(different)}; give the store it learnt from")
     corpus.refuse_other_features(store.path, store.features, settings.features)
     newest = checkpoint.checkpoints(folder / "checkpoints")[-1:]
-    if not finished or not newest:
+    if not head["finished"] or not newest:
         raise RunError(f"{folder}: the run is not finished; go on with `earwitness train --resume`, or give another")
     network = checkpoint.new_network(settings, classes=len(store.vocabulary))
     try:
@@ -80,7 +81,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
         raise RunError(f"{newest[0]}: cannot be read ({cause}); delete it, then `earwitness train --resume`") from None
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-    same = fingerprint == store.fingerprint()
+    same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
     given_right = _given_right(settings, newest[0], store, fold) if same else None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same, given_right)
@@ -127,6 +128,9 @@ def _head(folder: Path) -> dict[str, Any]:
     try:
         head = json.loads((folder / "run.json").read_text("utf-8"))
         if isinstance(head, dict):
+            wrong = [key for key, kind in _KINDS.items() if not isinstance(head.get(key, ...), kind)]
+            if wrong or not all(isinstance(name, str) for name in head["classes"]):
+                raise RunError(f"{folder}/run.json: damaged ({', '.join(wrong) or 'classes'}); give another run")
             return head
     except (FileNotFoundError, NotADirectoryError):
         if (folder / "config.json").is_file():

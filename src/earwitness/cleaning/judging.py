@@ -200,11 +200,17 @@ def calibrated(
     sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], run: Run, watcher: Watcher
 ) -> Calibration:
     """Returns the calibration learnt on the held-out curated clips; an assumed one where they are too few."""
-    if given[held_out].sum() >= _LEAST_TAGS:
+    tags = int(given[held_out].sum())
+    if tags >= _LEAST_TAGS:
         return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
+    there, advice = (
+        (f"{tags} tags, too few, on curated clips", "give runs of other folds too, by --with")
+        if tags
+        else ("no curated clips", "train with --fold 0 to 4")
+    )
     watcher.note(
-        "no curated clips that the run never learnt from, so its scores are taken as they are, uncalibrated; train "
-        "with --fold 0 to 4 for probabilities that can be checked"
+        f"{there} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}, for "
+        "probabilities that can be checked"
     )
     return Calibration(np.array([_FOCAL_SLOPE if run.settings.loss.kind.startswith("focal") else 1.0, 0.0]), 0.0)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import ThreadsOption, require_room_for, use_threads
-from .screen import Advance, bar, complain, list_some, say
+from .screen import Advance, bar, complain, end_with_problems, list_some, say
 
 
 def clean(
@@ -38,11 +38,12 @@ def clean(
     from ..cleaning import clean, findings
 
     with Watching() as watcher:
-        summary = clean.clean(
+        found = clean.clean(
             [run, *(others or [])], opened, out,
             limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
-    _tell(summary, out, page=page)
+    _tell(found.summary, out, page=page)
+    end_with_problems(found.problems, "sound files that cannot be read any more; their tags have no seconds")
 
 
 class Watching:
