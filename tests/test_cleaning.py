@@ -130,6 +130,17 @@ def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_
     assert clips[0].path == store.clips[0].path
 
 
+def test_no_pass_over_the_store_maps_it(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    """What is mapped counts as memory, of which hours of sound would need gigabytes; the page looks at few clips."""
+    store = Store(tiny_store)
+    del store._frames
+    clean.clean([tiny_trained_run], store, tmp_path / "out", limits=Limits(), audio_root=None, page=False,
+                watcher=Unwatched())  # fmt: skip
+    assert (tmp_path / "out" / "verdicts.csv").read_bytes() == (cleaned / "verdicts.csv").read_bytes()
+
+
 def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -> None:
     summary = json.loads((cleaned / "summary.json").read_text("utf-8"))
     store = Store(tiny_store)

@@ -121,6 +121,12 @@ class Store:
         view: NDArray[np.float16] = self._frames[first : first + frames]
         return view
 
+    def read_log_mel(self, row: int) -> NDArray[np.float16]:
+        """Returns the same as a copy, for passes over the whole store: what is mapped counts as this process's memory,
+        which so stays at that of one clip."""
+        first, frames = map(int, self._spans[row])
+        return _read_frames(self.path, first, frames, self.features.mel_bands)
+
     def fingerprint(self) -> str:
         """Returns a short digest of features, vocabulary, clips and labels: a run is bound to it."""
         content = json.dumps([self.features.model_dump(), self.vocabulary.names]).encode()
@@ -424,13 +430,9 @@ def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
 def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
     role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
-    # Read, not mapped: what is mapped counts as this process's memory, which so stays at that of one clip.
-    clips = (
-        np.fromfile(out / "log_mels.f16", np.float16, entry.frames * bands, offset=entry.first_frame * bands * 2)
-        for clip, entry in good.items()
-        if clip.role == role
+    mean, std = logmel.running_moments(
+        _read_frames(out, entry.first_frame, entry.frames, bands) for clip, entry in good.items() if clip.role == role
     )
-    mean, std = logmel.running_moments(clip.reshape(-1, bands) for clip in clips)
     return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
 
 
@@ -496,6 +498,12 @@ def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:
     if not frames:
         return np.empty((0, bands), np.float16)
     return np.memmap(file, np.float16, "r", shape=(frames, bands))
+
+
+def _read_frames(path: Path, first: int, frames: int, bands: int) -> NDArray[np.float16]:
+    """Returns some frames of a store, (frames, bands): read, not mapped."""
+    found = np.fromfile(path / "log_mels.f16", np.float16, frames * bands, offset=first * bands * 2)
+    return found.reshape(-1, bands)
 
 
 def _read_head(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 class Journal:
-    """An open journal: `done` has what it holds, by key; `add` keeps one result more."""
+    """An open journal: `done` has what it held when it was opened, by key; `add` keeps one result more."""
 
     def __init__(self, path: Path, tie: str) -> None:
         self.done: dict[str, Floats] = {}
@@ -39,7 +39,6 @@ class Journal:
         with files.naming(self._path):
             self._stream.write(json.dumps([key, text]).encode() + b"\n")
             self._stream.flush()
-        self.done[key] = values
 
     def close(self) -> None:
         with files.naming(self._path):

@@ -105,6 +105,8 @@ def trimmed_seconds(
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
+    found = np.full(len(rows), np.nan)
+    place_of = {int(row): place for place, row in enumerate(rows)}
     problems = []
 
     def cut(row: int) -> float | Problem:
@@ -117,18 +119,19 @@ def trimmed_seconds(
         return first / store.features.sample_rate_hz
 
     with journal.opened(keep, store.fingerprint(), busy=busy) as kept, ThreadPoolExecutor(2) as pool:
-        left = iter([int(row) for row in rows if str(row) not in kept.done])
-        for _ in range(len(kept.done)):
+        for key, values in kept.done.items():
+            found[place_of[int(key)]] = values[0]
             watcher.advanced()
+        left = iter([int(row) for row in rows if str(row) not in kept.done])
         while chunk := list(islice(left, _READ_AT_ONCE)):
             for row, seconds in zip(chunk, pool.map(cut, chunk), strict=True):
                 if isinstance(seconds, Problem):
                     problems.append(seconds)
                 else:
+                    found[place_of[row]] = np.float32(seconds)  # as it comes back from the journal
                     kept.add(str(row), np.array([seconds], np.float32))
                 watcher.advanced()
-        found = [float(kept.done[str(row)][0]) if str(row) in kept.done else np.nan for row in rows]
-    return Cuts(np.array(found), tuple(problems))
+    return Cuts(found, tuple(problems))
 
 
 def write_verdicts(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
@@ -182,7 +185,7 @@ def find_duplicates(store: Store, *, on_clip: Callable[[], None] = lambda: None)
 
     def log_mels() -> Iterator[NDArray[np.float16]]:
         for row in range(len(store.clips)):
-            yield store.log_mel(row)
+            yield store.read_log_mel(row)
             on_clip()
 
     words = duplicates.words_of(log_mels())

@@ -109,16 +109,16 @@ def hear(
     classes = len(store.vocabulary)
     tie = f"{run.digest} {store.fingerprint()}"
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
-    found = []
+    table = np.empty((len(rows), 4 * classes + run.network.backbone.features), np.float32)
     with journal.opened(keep, tie, busy=busy) as kept:
-        for row in rows:
-            values = kept.done.get(str(row))
+        for place, row in enumerate(rows):
+            # What is in the table is let go of: there is no second copy of all that was heard.
+            values = kept.done.pop(str(row), None)
             if values is None:
                 values = _hear_clip(run, store, int(row))
                 kept.add(str(row), values)
-            found.append(values)
+            table[place] = values
             on_clip()
-    table = np.stack(found) if found else np.zeros((0, 4 * classes + run.network.backbone.features), np.float32)
     teacher, student, first, end, features = np.split(table, np.arange(1, 5) * classes, axis=1)
     return Heard(teacher, student, features, first, end)
 
@@ -146,7 +146,7 @@ def _head(folder: Path) -> dict[str, Any]:
 def _hear_clip(run: Run, store: corpus.Store, row: int) -> Floats:
     """Returns teacher's and student's scores, first and end frames (classes each), then features, as one row."""
     size, classes = run.settings.patches.frames, len(store.vocabulary)
-    normal = logmel.normalise(store.log_mel(row), store.moments.mean, store.moments.std)
+    normal = logmel.normalise(store.read_log_mel(row), store.moments.mean, store.moments.std)
     starts = patches.window_starts(len(normal), frames=size, hop=size // 2)
     parts, stretches, places = [], [], []
     for at in range(0, len(starts), _CHUNK):
