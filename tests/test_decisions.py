@@ -365,10 +365,16 @@ def test_a_strange_file_is_refused(tmp_path: Path, kept: Decisions) -> None:
     (tmp_path / "text.sqlite").write_text("no database" * 100)
     with pytest.raises(ReviewError, match="not a file of decisions"):
         Decisions(tmp_path / "text.sqlite", "abc")
+    kept.add(said(CLIPS[0], "Bark"))
+    kept._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = kept.path.read_bytes()
+    (tmp_path / "damaged.sqlite").write_bytes(content[:4096] + b"\xee" * (len(content) - 4096))
+    with pytest.raises(ReviewError, match=r"damaged; put a copy in its place$"):
+        Decisions(tmp_path / "damaged.sqlite", "abc").all()
+    strange = "not a file of decisions"
     for statement, complaint in (
-        ("VACUUM", "no decisions there yet"),
-        ("CREATE TABLE t (x)", "not a file of decisions"),
-    ):
+        ("VACUUM", "no decisions there yet"), ("CREATE TABLE t (x)", strange), ("CREATE TABLE about (x)", strange)
+    ):  # fmt: skip
         other = sqlite3.connect(tmp_path / "other.sqlite", isolation_level=None)
         other.execute(statement)
         other.close()

@@ -54,6 +54,7 @@ _ADVICE = {
     sqlite3.SQLITE_NOTADB: "not a file of decisions; move it away, or put a copy in its place",
     sqlite3.SQLITE_CORRUPT: "damaged; put a copy in its place",
 }
+_NO_DECISIONS = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN}
 _NO_WRITING = {
     sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 }  # fmt: skip
@@ -325,7 +326,8 @@ class Decisions:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}; what was decided is kept") from error
+            kept = "" if code in _NO_DECISIONS else "; what was decided is kept"
+            raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}{kept}") from error
 
 
 def _to_write(path: Path) -> sqlite3.Connection:
@@ -370,7 +372,8 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 def _about(connection: sqlite3.Connection) -> tuple[int, str] | None:
     """Returns a file's format and fingerprint; None where it has none: it is another program's."""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(about)")}
+    if not {"format", "fingerprint"} <= columns:
         return None
     found: tuple[int, str] | None = connection.execute("SELECT format, fingerprint FROM about").fetchone()
     return found
