@@ -42,6 +42,9 @@ def test_what_was_heard_is_not_heard_again(tiny_trained_run: Path, tiny_store: P
     again = hearing.hear(run, store, rows, tmp_path / "kept")
     assert (tmp_path / "kept").read_bytes().startswith(lines)
     np.testing.assert_array_equal(again.teacher[:4], first.teacher)
+    head, *_ = lines.splitlines(keepends=True)
+    (tmp_path / "kept").write_bytes(head + json.dumps([str(rows[0]), "AAAAAA=="]).encode() + b"\n")
+    np.testing.assert_array_equal(hearing.hear(run, store, rows[:4], tmp_path / "kept").teacher, first.teacher)
 
 
 def test_evidence_is_the_best_stretch_and_its_neighbours() -> None:

@@ -388,7 +388,7 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     _write_if_new(
         out / "bad_files.csv",
         tables.csv_text(
-            _BAD_COLUMNS, [(p.fname, p.role, _text(p.path), p.what) for p in (*problems, *dataset.left_out)]
+            _BAD_COLUMNS, [(p.fname, p.role, files.text_of(p.path), p.what) for p in (*problems, *dataset.left_out)]
         ),
     )
     if not any(clip.role != "test" for clip in good):
@@ -465,7 +465,7 @@ def _index(good: dict[Clip, Entry], folds: dict[Clip, int]) -> str:
 def _index_row(clip: Clip, entry: Entry, fold: int | None) -> tuple[str, ...]:
     return (
         clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", "" if fold is None else str(fold),
-        _text(clip.path), str(entry.first_frame), str(entry.frames), entry.remark,
+        files.text_of(clip.path), str(entry.first_frame), str(entry.frames), entry.remark,
     )  # fmt: skip
 
 
@@ -539,11 +539,6 @@ def stamp_of(path: Path) -> str:
     except OSError:
         return "missing"
     return f"{status.st_size}-{status.st_mtime_ns}"
-
-
-def _text(path: Path) -> str:
-    """Returns a path as UTF-8 can hold it: bytes that are no text in any encoding become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _brief(error: Exception) -> str:

@@ -77,6 +77,11 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
         yield
 
 
+def text_of(path: str | Path) -> str:
+    """Returns a path as UTF-8 can hold it: bytes that are no text in any encoding become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def remove_parts(folder: Path) -> None:
     """Removes what `atomic_path` left in a folder where its process was killed. For folders that a lock is held on."""
     for part in folder.glob(".part-*"):

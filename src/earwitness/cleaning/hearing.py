@@ -114,7 +114,7 @@ def hear(
         for place, row in enumerate(rows):
             # What is in the table is let go of: there is no second copy of all that was heard.
             values = kept.done.pop(str(row), None)
-            if values is None:
+            if values is None or len(values) != table.shape[1]:  # not kept, or damaged
                 values = _hear_clip(run, store, int(row))
                 kept.add(str(row), values)
             table[place] = values
