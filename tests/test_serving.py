@@ -266,7 +266,9 @@ def test_names_of_reviewers_are_as_a_csv_gives_them_back(client: TestClient, des
 def test_undo_leaves_decisions_on_clips_that_are_not_here(client: TestClient, desk: Desk) -> None:
     """Such as one whose sound is gone: it could not be put before the reviewer again."""
     desk.decisions.add(Decision("noisy", "elsewhere.wav", ("Bark",), "Anna", "changed", now()))
-    assert "undone" not in ask(client, "undo", ANNA)
+    answer = ask(client, "undo", ANNA)
+    assert "undone" not in answer
+    assert (answer["progress"]["settled"], answer["progress"]["own"]) == (0, 0), "nor does it count here"
     assert [one.fname for one in desk.decisions.all()] == ["elsewhere.wav"]
 
 

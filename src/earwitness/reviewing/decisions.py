@@ -270,14 +270,20 @@ class Decisions:
         with self._lock, self._explained():
             return list(_standing(self._connection))
 
-    def counts(self, reviewer: str) -> tuple[int, int, int]:
-        """Returns how many clips somebody has heard, on how many a reviewer decided, how many of these they skipped."""
-        heard = "SELECT DISTINCT role, fname FROM decisions WHERE stands AND outcome <> ?1"
-        own = "SELECT COUNT(*), COALESCE(SUM(outcome = ?1), 0) FROM decisions WHERE stands AND reviewer = ?2"
+    def counts(self, reviewer: str, *, among: Container[tuple[str, str]] | None = None) -> tuple[int, int, int]:
+        """Returns how many clips somebody has heard, on how many a reviewer decided, how many of these they skipped.
+
+        `among`: the clips that count; decisions on others are of another list, or on sounds that are gone.
+        """
+        select = "SELECT role, fname FROM decisions WHERE stands AND outcome <> ?"
         with self._lock, self._explained():
-            (clips,) = self._connection.execute(f"SELECT COUNT(*) FROM ({heard})", (SKIPPED,)).fetchone()
-            decided, skipped = self._connection.execute(own, (SKIPPED, reviewer)).fetchone()
-        return clips, decided, skipped
+            heard = set(self._connection.execute(select, (SKIPPED,)))
+            own = "SELECT role, fname, outcome FROM decisions WHERE stands AND reviewer = ?"
+            said = {(role, fname): outcome for role, fname, outcome in self._connection.execute(own, (reviewer,))}
+        if among is not None:
+            heard = set(filter(among.__contains__, heard))
+            said = {clip: outcome for clip, outcome in said.items() if clip in among}
+        return len(heard), len(said), list(said.values()).count(SKIPPED)
 
     def _said(self, reviewer: str) -> tuple[set[tuple[str, str]], Counter[tuple[str, str]]]:
         """Returns the clips on which a reviewer decided, and by how many others each clip was heard."""

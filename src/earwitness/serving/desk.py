@@ -111,8 +111,8 @@ class Desk:
 
     def progress(self, reviewer: str = "") -> dict[str, Any]:
         """Returns how many clips are settled, of how many, and a reviewer's own count."""
-        heard, own, skipped = self.decisions.counts(reviewer)
-        return {"clips": len(self.names), "settled": min(heard, len(self.names)), "own": own, "own_skipped": skipped}
+        heard, own, skipped = self.decisions.counts(reviewer, among=self._order)
+        return {"clips": len(self.names), "settled": heard, "own": own, "own_skipped": skipped}
 
     def _answer(self, taken: Taken, reviewer: str) -> dict[str, Any]:
         return {
