@@ -7,10 +7,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
+import soundfile
 
 from conftest import RATE_HZ, Earwitness, tone
 from earwitness import corpus, files, layouts, recipe
@@ -74,8 +74,6 @@ def test_rates_of_certain_beliefs() -> None:
 
 def test_the_cut_is_undone(tmp_path: Path) -> None:
     """Half a second of silence before the sound: the evidence's seconds are those of the file."""
-    import soundfile
-
     sound = np.concatenate([np.zeros(RATE_HZ // 2, np.float32), tone("Bark", seconds=1.0, seed=0)])
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", sound, RATE_HZ)
@@ -85,7 +83,7 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     found = findings.trimmed_seconds(
         store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
     )
-    np.testing.assert_allclose(found, 0.5, atol=0.04)
+    np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +128,17 @@ def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_
     clips = layouts.read_dataset(tmp_path / "cleaned.csv").clips
     assert [clip.recordings for clip in clips if clip.recordings] == [("x", "y")]
     assert clips[0].path == store.clips[0].path
+
+
+def test_no_pass_over_the_store_maps_it(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    """What is mapped counts as memory, of which hours of sound would need gigabytes; the page looks at few clips."""
+    store = Store(tiny_store)
+    del store._frames
+    clean.clean([tiny_trained_run], store, tmp_path / "out", limits=Limits(), audio_root=None, page=False,
+                watcher=judging.UNWATCHED)  # fmt: skip
+    assert (tmp_path / "out" / "verdicts.csv").read_bytes() == (cleaned / "verdicts.csv").read_bytes()
 
 
 def test_the_summary_has_rates_with_intervals(cleaned: Path, tiny_store: Path) -> None:
@@ -192,16 +201,9 @@ def test_a_sound_that_is_gone_or_broken_costs_its_seconds_alone(
     gone.unlink()
     broken.write_bytes(b"no sound")
 
-    class Listening(judging.Unwatched):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, text: str) -> None:
-            self.notes.append(text)
-
     out = tmp_path / "out"
-    clean.clean([tiny_trained_run], Store(store), out, limits=Limits(), audio_root=None, page=True, watcher=Listening())
-    (note,) = [one for one in Listening.notes if "cannot be heard any more" in one]
-    assert note.startswith("2 of 20 clips cannot be heard any more") and f"the first: {gone}: " in note
+    problems = clean.clean([tiny_trained_run], Store(store), out).problems
+    assert [problem.path for problem in problems] == [gone, broken]
     rows = list(csv.DictReader((out / "verdicts.csv").open(encoding="utf-8")))
     mute = {(row["fname"], row["end_seconds"]) for row in rows if not row["start_seconds"]}
     assert mute == {("noisy1.wav", ""), ("noisy3.wav", "")}
@@ -256,6 +258,75 @@ def test_folders_of_something_else_are_left_alone(
         clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new")
 
 
+def test_a_sound_that_cannot_be_read_any_more_has_no_seconds(
+    tiny_trained_run: Path, tiny_store: Path, tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """All else is as it would be; once it can be read, another call finds its seconds."""
+    moved = shutil.copytree(tiny_dataset, tmp_path / "dataset")
+    store = shutil.copytree(tiny_store, tmp_path / "store")
+    text = (store / "clips.csv").read_text("utf-8")
+    (store / "clips.csv").write_text(text.replace(str(tiny_dataset), str(moved)), "utf-8")
+    bad = next(clip.path for clip in Store(store).clips if clip.fname == "noisy3.wav")
+    whole = bad.read_bytes()
+    bad.write_bytes(b"")
+    arguments = ("clean", tiny_trained_run, store, "--out", tmp_path / "out")
+    status, _, err = earwitness(*arguments)
+    assert status == 1 and f"{bad}: the file is empty" in err
+    assert err.endswith("sound files that cannot be read any more; their tags have no seconds: 1\n")
+    for clip in review_folder.read(tmp_path / "out").clips:
+        known = [tag.start_seconds is not None and tag.end_seconds is not None for tag in clip.tags]
+        assert known == [clip.fname != "noisy3.wav"] * len(known)
+    bad.write_bytes(whole)
+    assert earwitness(*arguments)[::2] == (0, "")
+    carry_out(tiny_trained_run, store, tmp_path / "other")
+    found = [(folder / "verdicts.csv").read_bytes() for folder in (tmp_path / "out", tmp_path / "other")]
+    assert found[0] == found[1]
+
+
+def test_one_class_alone_cannot_be_judged(tiny_trained_run: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    soundfile.write(tmp_path / "a.wav", tone("Bark", seconds=1.0, seed=0), RATE_HZ)
+    (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\n")
+    corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
+    status, _, err = earwitness("clean", tiny_trained_run, tmp_path / "store", "--out", tmp_path / "out")
+    assert status == 2 and "Bark is its only class, so there is nothing to tell it from" in err
+    assert err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_what_was_heard_in_another_store_is_not_lost(
+    tiny_trained_run: Path, tiny_store: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    """Stopped before summary.json was there, then given a store with other labels: its journals would begin anew."""
+    out = tmp_path / "out"
+    shutil.copytree(cleaned / "heard", out / "heard")
+    before = {path.name: path.read_bytes() for path in (out / "heard").iterdir()}
+    other = shutil.copytree(tiny_store, tmp_path / "store")
+    text = (other / "clips.csv").read_text("utf-8")
+    (other / "clips.csv").write_text(text.replace("noisy0.wav,noisy,Bark", "noisy0.wav,noisy,Meow"), "utf-8")
+    with pytest.raises(EarwitnessError, match=r"keeps what was heard in another store.*give another --out"):
+        carry_out(tiny_trained_run, other, out)
+    assert {path.name: path.read_bytes() for path in (out / "heard").iterdir()} == before
+
+
+def test_one_call_at_a_time_writes_into_a_folder(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "heard").mkdir(parents=True)
+    held = files.lock(tmp_path / "out" / "heard" / "lock", busy=ValueError())
+    with held, pytest.raises(EarwitnessError, match="another `earwitness clean` is writing there; wait for it"):
+        carry_out(tiny_trained_run, tiny_store, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["heard", "lock"]
+
+
+def test_without_a_page_none_is_left_from_before(
+    cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """Nor what a killed call had half written."""
+    out = shutil.copytree(cleaned, tmp_path / "out")
+    (out / ".part-0123456789abcdef.html").write_text("<!doctype")
+    status, said, _ = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
+    assert status == 0 and f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json\n" in said
+    assert {path.name for path in out.iterdir()} == {path.name for path in cleaned.iterdir()} - {"report.html"}
+    assert "report.html" in earwitness("clean", tiny_trained_run, tiny_store, "--out", out)[1]
+
+
 def test_a_full_disk_loses_nothing(
     cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,8 +339,9 @@ def test_a_full_disk_loses_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_flush_to_disk", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             carry_out(tiny_trained_run, tiny_store, out, page=False)
+    assert caught.value.filename == str(out / "verdicts.csv")
     assert (out / "verdicts.csv").read_bytes() == before
     assert not list(out.glob(".part-*"))
     carry_out(tiny_trained_run, tiny_store, out, page=False)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,13 @@ def test_evidence_lies_inside_the_picture(tiny_store: Path) -> None:
     page.embed(one)
     (card,) = page.cards([one])
     assert 0 < card["left"] < 100 and 0 < card["width"] <= 100 - card["left"] + 0.2
+
+
+def test_a_sound_that_cannot_be_read_is_shown_without_evidence(tiny_store: Path, tmp_path: Path) -> None:
+    store = Store(tiny_store)
+    page = cleanpage._Page(store, {0: tmp_path / "gone.wav"})
+    one = Verdict(0, 0, 0, 1, "drop", 0.1, 0.1, math.nan, math.nan)
+    page.embed(one)
+    (card,) = page.cards([one])
+    assert card["where"] == "its sound cannot be read any more" and page.media["0"]["sound"] == ""
+    assert (card["left"], card["width"], card["play_from"]) == (0.0, 0.0, 0.0)

@@ -1,5 +1,6 @@
 """Decisions in files of every form."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,27 @@ def test_somebody_elses_csv_needs_names_and_labels_only(folder: ReviewFolder, tm
     assert (stranger.fname, stranger.role, stranger.outcome) == ("elsewhere.wav", "", "changed")
 
 
+def test_a_role_counts_only_where_two_clips_have_one_name(folder: ReviewFolder, tmp_path: Path) -> None:
+    """A role of another round does not make another clip; a name of two clips without a role is neither's."""
+    path = tmp_path / "ear.csv"
+    path.write_text("fname,labels,role\nnoisy0.wav,Bark,curated\nnoisy1.wav,Bark,\nnoisy1.wav,Bark,curated\n")
+    first = next(clip for clip in folder.clips if clip.fname == "noisy1.wav")
+    twice = (*folder.clips, replace(first, role="curated", tags=()))
+    found = decision_files.read(path, twice, folder.vocabulary)[0]
+    assert [(one.role, one.given) for one in found] == [("noisy", found[0].given), ("", ()), ("curated", ())]
+    assert found[0].given
+    kept = Decisions(tmp_path / FILE_NAME, "abc")
+    kept.add(replace(found[0], role="curated"))
+    kept.close()
+    assert decision_files.read(tmp_path, twice, folder.vocabulary)[0][0].role == "noisy"
+
+
+def test_an_outcome_that_the_labels_belie_follows_from_them(folder: ReviewFolder, tmp_path: Path) -> None:
+    path = tmp_path / "ear.csv"
+    path.write_text("fname,labels,outcome\nnoisy0.wav,Purr,none\nnoisy1.wav,,given\nnoisy2.wav,Purr,skipped\n")
+    assert [one.outcome for one in read(path, folder)] == ["changed", "none", "skipped"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -77,7 +99,11 @@ def test_somebody_elses_csv_needs_names_and_labels_only(folder: ReviewFolder, tm
         ("fname\nnoisy0.wav\n", "no column 'labels'"),
         ("fname,labels,outcome\nnoisy0.wav,Bark,liked\n", "line 2, outcome: 'liked' is none of"),
         ("fname,labels,when\nnoisy0.wav,Bark,soon\n", "line 2, when: 'soon' is no time"),
+        ("fname,labels,when\nnoisy0.wav,Bark,0001-01-01T00:00:00+23:00\n", "line 2, when: .* is no time"),
         ("fname,labels,seconds\nnoisy0.wav,Bark,few\n", "line 2, seconds: 'few' is no number"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,nan\n", "line 2, seconds: 'nan' is no number"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,inf\n", "line 2, seconds: 'inf' is no number"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,-1\n", "line 2, seconds: '-1' is no number"),
     ],
 )
 def test_what_is_refused(folder: ReviewFolder, tmp_path: Path, text: str, complaint: str) -> None:
@@ -90,6 +116,10 @@ def test_what_is_refused(folder: ReviewFolder, tmp_path: Path, text: str, compla
 def test_forms_are_told_by_suffixes(folder: ReviewFolder, tmp_path: Path) -> None:
     with pytest.raises(ReviewError, match=r"cannot tell the form by '\.txt'; name it \.csv, \.json"):
         decision_files.write(tmp_path / "said.txt", SAID, folder)
+    before = (folder.path / "summary.json").read_bytes()
+    with pytest.raises(ReviewError, match=r"is the review folder's own summary\.json; give another name"):
+        decision_files.write(folder.path / "summary.json", SAID, folder)
+    assert (folder.path / "summary.json").read_bytes() == before
     with pytest.raises(ReviewError, match="no decisions; give a review folder"):
         read(tmp_path / "said.txt", folder)
     with pytest.raises(ReviewError, match="no decisions there yet"):

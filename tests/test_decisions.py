@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from earwitness.errors import ReviewError
+from earwitness.reviewing import decisions
 from earwitness.reviewing.decisions import (
     CHANGED,
     GIVEN,
@@ -216,6 +218,15 @@ def test_some_clips_are_heard_by_two(kept: Decisions) -> None:
     assert take(kept, "Cleo", twice=twice) == ["1.wav"]
 
 
+def test_what_others_have_counts_only_where_it_would_come_here(kept: Decisions) -> None:
+    """Anna has heard the clip that Ben hears now as its second: for her it is nothing to wait for."""
+    twice = {CLIPS[0]}
+    kept.add(said(CLIPS[0], "Bark"))
+    assert take(kept, "Ben", count=2, twice=twice) == ["0.wav", "1.wav"]
+    assert kept.take("Anna", "Anna", FEW, count=4, twice=twice).held_elsewhere == 1
+    assert kept.take("Cleo", "Cleo", FEW, count=4, twice=twice).held_elsewhere == 4
+
+
 # --- many at once ---
 
 
@@ -314,6 +325,37 @@ def test_a_full_disk_is_said_and_nothing_is_lost(kept: Decisions) -> None:
     assert kept.all() == [*before, kept.all()[-1]]
 
 
+@pytest.mark.parametrize("newest_elsewhere", [False, True])
+def test_where_nothing_can_be_written_decisions_can_be_read(
+    kept: Decisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest_elsewhere: bool
+) -> None:
+    """As in a colleague's folder, or on a full disk; not where the newest are still beside the file."""
+    kept.add(said(CLIPS[0], "Bark"))
+    folder = tmp_path / "r?o%20"
+    folder.mkdir()
+    shutil.copy(kept.path, folder)
+    if newest_elsewhere:
+        shutil.copy(f"{kept.path}-wal", folder)
+    else:
+        kept.close()
+        shutil.copy(kept.path, folder)
+    connected = decisions._connected
+
+    def read_only(path: Path, how: str) -> sqlite3.Connection:
+        if how != "immutable=1":
+            error = sqlite3.OperationalError("unable to open database file")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+        return connected(path, how)
+
+    monkeypatch.setattr(decisions, "_connected", read_only)
+    if newest_elsewhere:
+        with pytest.raises(ReviewError, match="cannot be opened; check the folder and its permissions"):
+            Decisions(folder / kept.path.name, None)
+    else:
+        assert [one.labels for one in Decisions(folder / kept.path.name, None).all()] == [("Bark",)]
+
+
 def test_a_strange_file_is_refused(tmp_path: Path, kept: Decisions) -> None:
     with pytest.raises(ReviewError, match="decisions on another store's clips"):
         Decisions(kept.path, "other")
@@ -323,6 +365,25 @@ def test_a_strange_file_is_refused(tmp_path: Path, kept: Decisions) -> None:
     (tmp_path / "text.sqlite").write_text("no database" * 100)
     with pytest.raises(ReviewError, match="not a file of decisions"):
         Decisions(tmp_path / "text.sqlite", "abc")
+    kept.add(said(CLIPS[0], "Bark"))
+    kept._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = kept.path.read_bytes()
+    (tmp_path / "damaged.sqlite").write_bytes(content[:4096] + b"\xee" * (len(content) - 4096))
+    with pytest.raises(ReviewError, match=r"damaged; put a copy in its place$"):
+        Decisions(tmp_path / "damaged.sqlite", "abc").all()
+    strange = "not a file of decisions"
+    for statement, complaint in (
+        ("VACUUM", "no decisions there yet"), ("CREATE TABLE t (x)", strange), ("CREATE TABLE about (x)", strange)
+    ):  # fmt: skip
+        other = sqlite3.connect(tmp_path / "other.sqlite", isolation_level=None)
+        other.execute(statement)
+        other.close()
+        before = (tmp_path / "other.sqlite").read_bytes()
+        with pytest.raises(ReviewError, match=complaint):
+            Decisions(tmp_path / "other.sqlite", None)
+        assert (tmp_path / "other.sqlite").read_bytes() == before, "reading makes nothing in it"
+    with pytest.raises(ReviewError, match="not a file of decisions"):
+        Decisions(tmp_path / "other.sqlite", "abc")
     with pytest.raises(ReviewError, match="cannot be opened; check the folder"):
         Decisions(tmp_path / "no" / "folder.sqlite", "abc")
     sqlite3.connect(kept.path, isolation_level=None).execute("UPDATE about SET format = 99")

@@ -1,6 +1,7 @@
 """Landmarks find a recording again after the usual changes, and tell strangers apart."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -74,6 +75,23 @@ def test_silence_is_no_likeness(waveforms: list[np.ndarray]) -> None:
     sounds.append(sounds[3][9_001:] / 2)
     (pair,) = duplicates.pairs(duplicates.words_of(log_mel(sound) for sound in sounds))
     assert (pair.first, pair.second) == (3, 8) and pair.frames < 130
+
+
+def test_the_index_has_every_second_word_of_every_clip_and_little_beside_it() -> None:
+    rng = np.random.default_rng(0)
+    starts = np.concatenate([[0], np.cumsum([0, 3, 200_000, 1, 100_000])])
+    words = duplicates.Words(rng.integers(1 << 24, size=starts[-1], dtype=np.uint32), starts)
+    tracemalloc.start()
+    index = duplicates._Index(words)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 18 * len(words.words), "bytes a word"
+    places = starts[index._clips] + index._frames
+    np.testing.assert_array_equal(words.words[places], index._sorted)
+    expected = np.concatenate([np.arange(starts[clip], starts[clip + 1], 2) for clip in range(5)])
+    np.testing.assert_array_equal(np.sort(places), expected)
+    assert (np.diff(index._sorted.astype(np.int64)) >= 0).all()
+    duplicates._Index(duplicates.words_of([]))
 
 
 def test_pairs_across_groups() -> None:

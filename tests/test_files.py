@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from earwitness.errors import TableError, some_of
-from earwitness.files import atomic_path, atomic_write, read_json, whole_lines
+from earwitness.files import atomic_path, atomic_write, read_json, remove_parts, whole_lines
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -49,6 +49,14 @@ def test_failure_leaves_the_old_file_and_no_part(tmp_path, error):
         raise error
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["file"]
+
+
+def test_what_a_killed_process_left_can_be_removed(tmp_path):
+    with atomic_path(tmp_path / "file.csv") as temporary:
+        temporary.write_text("whole")
+        (tmp_path / ".part-0123456789abcdef.csv").write_text("half")
+    remove_parts(tmp_path)
+    assert names_in(tmp_path) == ["file.csv"]
 
 
 def test_block_that_wrote_nothing_is_an_error(tmp_path):

@@ -42,6 +42,9 @@ def test_what_was_heard_is_not_heard_again(tiny_trained_run: Path, tiny_store: P
     again = hearing.hear(run, store, rows, tmp_path / "kept")
     assert (tmp_path / "kept").read_bytes().startswith(lines)
     np.testing.assert_array_equal(again.teacher[:4], first.teacher)
+    head, *_ = lines.splitlines(keepends=True)
+    (tmp_path / "kept").write_bytes(head + json.dumps([str(rows[0]), "AAAAAA=="]).encode() + b"\n")
+    np.testing.assert_array_equal(hearing.hear(run, store, rows[:4], tmp_path / "kept").teacher, first.teacher)
 
 
 def test_evidence_is_the_best_stretch_and_its_neighbours() -> None:
@@ -85,6 +88,9 @@ def test_runs_that_will_not_do(tiny_trained_run: Path, tiny_store: Path, tmp_pat
     assert "not finished" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text(json.dumps(head | {"classes": ["Bark", "Moo"]}))
     assert "the vocabulary is another" in refusal(damaged, tiny_store)
+    for nonsense in ({"classes": 3}, {"classes": [1, 2]}, {"fold": "0"}, {"store_fingerprint": None}):
+        (damaged / "run.json").write_text(json.dumps(head | nonsense))
+        assert f"run.json: damaged ({next(iter(nonsense))})" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text("{")
     assert "not readable" in refusal(damaged, tiny_store)
     (damaged / "run.json").write_text(json.dumps(head))

@@ -44,6 +44,33 @@ def test_another_tie_begins_anew(tmp_path: Path) -> None:
         assert not kept.done
 
 
+def test_what_a_journal_is_of_can_be_asked(tmp_path: Path) -> None:
+    write(tmp_path / "j")
+    assert journal.tie_of(tmp_path / "j") == "a"
+    for content in (b"", b"fname\n", b"[1]\n", b'{"of": "a"}\n', (tmp_path / "j").read_bytes()[:20]):
+        (tmp_path / "other").write_bytes(content)
+        assert journal.tie_of(tmp_path / "other") is None
+
+
+def test_a_full_disk_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with journal.opened(tmp_path / "j", "a", busy=BUSY) as kept:
+        kept.add("one", np.ones(3, np.float32))
+        with monkeypatch.context() as patched:
+            patched.setattr(kept, "_stream", FullDisk())
+            with pytest.raises(OSError, match="j'") as caught:
+                kept.add("two", np.ones(3, np.float32))
+        assert caught.value.filename == str(tmp_path / "j")
+    with journal.opened(tmp_path / "j", "a", busy=BUSY) as kept:
+        assert list(kept.done) == ["one"]
+
+
+class FullDisk:
+    def write(self, _: bytes) -> None: ...
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
 def test_one_at_a_time(tmp_path: Path) -> None:
     with (
         journal.opened(tmp_path / "j", "a", busy=BUSY),

@@ -1,5 +1,7 @@
 """What is believed: simulated clips through the combination; runs and folds by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,17 @@ def test_an_ear_that_learnt_from_the_labels_ranks_given_tags_and_the_sets_the_ot
     np.testing.assert_array_equal(np.argsort(found[tags]), np.argsort(heard[tags]))
     assert found[tags].mean() == pytest.approx(apart[tags].mean(), abs=1e-4)
     np.testing.assert_array_equal(found[~tags], apart[~tags])
+
+
+def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
+    notes: list[str] = []
+    watcher = SimpleNamespace(note=notes.append)
+    run = SimpleNamespace(settings=recipe.load("report"))
+    sources = judging._Sources(np.zeros((3, 2)), np.zeros((3, 2)))
+    for held_out in ([False, False, False], [True, True, False]):
+        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), run, watcher)  # type: ignore[arg-type]
+    assert notes[0].startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in notes[0]
+    assert notes[1].startswith("only 4 tags of curated clips that the run never") and "--with" in notes[1]
 
 
 @pytest.mark.parametrize(

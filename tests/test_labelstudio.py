@@ -129,11 +129,21 @@ def test_skips_nothing_and_accounts(
     assert (decision.outcome, decision.labels, decision.reviewer) == (outcome, (), reviewer)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -3, None, "long"])
+def test_times_and_names_that_are_none(folder: ReviewFolder, tmp_path: Path, seconds: Any) -> None:
+    blank = {"from_name": "reviewer", "value": {"text": ["  "]}}
+    answer = [*choices("Bark"), blank]
+    ((decision,), _) = read(tmp_path, [changed(lead_time=seconds, result=answer, completed_by=7)], folder)
+    assert (decision.seconds, decision.reviewer) == (0.0, "Label Studio 7")
+
+
 def test_annotations_that_say_nothing_and_strangers(folder: ReviewFolder, tmp_path: Path) -> None:
     silent = changed(result=[])
     stranger = EXPORTED | {"data": {"audio": "https://example.com/some/other.wav?x=1"}}
     predicted_only = EXPORTED | {"annotations": []}
-    assert read(tmp_path, [silent, stranger, predicted_only], folder) == ([], ["other.wav"])
+    nowhere = EXPORTED | {"data": {"audio": "http://[no address"}}
+    found = read(tmp_path, [silent, stranger, predicted_only, nowhere], folder)
+    assert found == ([], ["other.wav", "http://[no address"])
 
 
 @pytest.mark.parametrize(

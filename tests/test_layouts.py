@@ -1,5 +1,7 @@
 """Layouts: every one recognised by its tables and read right; bad rows and tables met with a line that helps."""
 
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -357,6 +359,16 @@ def test_folders_of_classes(tmp_path):
         Clip("Bark,Meow/a.wav", ("Bark", "Meow"), tmp_path / "Bark,Meow" / "a.wav", "curated"),
     )
     assert dataset.vocabulary == TWO
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_a_problem(tmp_path):
+    put(tmp_path, {"Bark/a.wav": "", "Meow/a.wav": ""})
+    (tmp_path / "Bark" / os.fsdecode(b"\xff.wav")).write_text("")
+    dataset = read_dataset(tmp_path)
+    assert [clip.fname for clip in dataset.clips] == ["Bark/a.wav", "Meow/a.wav"]
+    (problem,) = dataset.problems
+    assert problem.fname == r"Bark/\xff.wav" and r"Bark/\xff.wav is no name in UTF-8" in problem.what
 
 
 def test_folders_of_roles_and_classes(tmp_path):

@@ -212,6 +212,27 @@ def test_a_server_that_is_killed_loses_nothing(browser: Any, own_review: Path) -
         again.kill()
 
 
+def test_a_review_begun_anew_with_other_clips(browser: Any, own_review: Path) -> None:
+    """`clean` has judged again: the open page's numbers are other clips', and so is what they sound like."""
+    server = Program(own_review)
+    page = opened(browser, server.address)
+    server.kill()
+    table = own_review / "verdicts.csv"
+    header, *rows = table.read_text("utf-8").splitlines(keepends=True)
+    table.write_text(header + "".join(reversed(rows)), "utf-8")
+    again = Program(own_review, server.port)
+    try:
+        page.keyboard.press("n")
+        expect(page.locator("#error")).to_contain_text("load the page again")
+        assert kept(own_review) == []
+        page.reload()
+        expect(page.locator(".tag").first).to_be_visible()
+        press(page, "n")
+        assert len(kept(own_review)) == 1
+    finally:
+        again.kill()
+
+
 def test_two_reviewers_and_the_end(browser: Any, address: str, own_review: Path) -> None:
     """Two at a time get no clip twice; then all is done."""
     pages = [opened(browser, f"{address}?reviewer={name}") for name in ("Anna", "Ben")]

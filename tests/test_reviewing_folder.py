@@ -93,11 +93,16 @@ def test_what_is_no_review_folder(own_review: Path, tmp_path: Path) -> None:
     with pytest.raises(ReviewError, match="format 2, where this version of earwitness reads 1"):
         read(own_review)
     change_summary(own_review, lambda summary: (summary.update(format=1), summary.pop("store")))
-    with pytest.raises(ReviewError, match="damaged \\(lacks 'store'\\)"):
+    with pytest.raises(ReviewError, match=r"damaged \(store\)"):
         read(own_review)
-    (own_review / "summary.json").write_text("{")
-    with pytest.raises(ReviewError, match=r"summary\.json: not readable"):
-        read(own_review)
+    for nonsense in (None, "Bark", ["Bark", 3]):
+        change_summary(own_review, lambda summary: summary.update(store="/s", classes=nonsense))  # noqa: B023
+        with pytest.raises(ReviewError, match=r"damaged \(classes\); run `earwitness clean` again"):
+            read(own_review)
+    for content in ("{", "[" * 100_000):
+        (own_review / "summary.json").write_text(content)
+        with pytest.raises(ReviewError, match=r"summary\.json: not JSON in UTF-8 .*; or run `earwitness clean` again"):
+            read(own_review)
 
 
 def test_no_rows(own_review: Path) -> None:

@@ -1,9 +1,11 @@
 """The review over HTTP: what comes first, what is kept, what is said of trouble."""
 
 import io
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from earwitness.serving.tally import agreement, by_class, by_reviewer
 
 ANNA, BEN = {"reviewer": "Anna", "holder": "page1"}, {"reviewer": "Ben", "holder": "page2"}
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture
 def folder(own_review: Path) -> ReviewFolder:
@@ -46,8 +50,17 @@ def client(desk: Desk) -> TestClient:
     return TestClient(create_app(desk, reviewer="Anna"))
 
 
+def posted(client: TestClient, path: str, body: dict[str, Any]) -> Any:
+    """The answer to JSON as it is, of what is no JSON as well."""
+    return client.post(f"/api/{path}", content=json.dumps(body), headers=JSON)
+
+
+def review_of(client: TestClient) -> dict[str, Any]:
+    return {"review": client.get("/api/about").json()["review"]}
+
+
 def ask(client: TestClient, path: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
-    answer = client.post(f"/api/{path}", json=body | more)
+    answer = client.post(f"/api/{path}", json=body | review_of(client) | more)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -154,6 +167,9 @@ def test_sound_and_picture(client: TestClient, desk: Desk) -> None:
     samples, rate_hz = soundfile.read(io.BytesIO(wav.content))
     assert (rate_hz, len(samples) / rate_hz) == (32_000, pytest.approx(1.0, abs=0.05))
     png = client.get(f"/api/clips/{number}/picture.png")
+    assert {one.headers["cache-control"] for one in (wav, png)} == {"no-store"}, (
+        "the number is another clip's elsewhere"
+    )
     assert png.content.startswith(b"\x89PNG") and png.headers["content-type"] == "image/png"
     assert float(png.headers["X-Seconds"]) == pytest.approx(len(samples) / rate_hz)
 
@@ -184,7 +200,7 @@ def test_a_locked_database_is_said_and_the_decision_can_be_made_again(client: Te
     desk.decisions._connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(desk.decisions.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    body = ANNA | {"number": clip["number"], "labels": [], "seconds": 1}
+    body = ANNA | review_of(client) | {"number": clip["number"], "labels": [], "seconds": 1}
     answer = client.post("/api/decide", json=body)
     assert answer.status_code == 503
     assert "locked by another program" in answer.json()["error"] and "\n" not in answer.json()["error"]
@@ -210,15 +226,50 @@ def test_sounds_that_go_or_break_while_it_runs(own_review: Path, tiny_dataset: P
 
 
 def test_what_makes_no_sense_is_refused(client: TestClient, desk: Desk) -> None:
-    body = ANNA | {"number": 0, "labels": ["Barc"], "seconds": 1}
-    answer = client.post("/api/decide", json=body)
-    assert answer.status_code == 503 and "Barc: no class of this review" in answer.json()["error"]
+    body = ANNA | review_of(client) | {"number": 0, "labels": ["Barc"], "seconds": 1}
+    for label, shown in (("Barc", "Barc"), ("\ud800", "\\ud800")):
+        answer = posted(client, "decide", body | {"labels": [label]})
+        assert answer.status_code == 503 and f"{shown}: no class of this review" in answer.json()["error"]
     assert client.post("/api/decide", json=body | {"number": 99, "labels": []}).status_code == 503
-    for change in ({"seconds": -1}, {"reviewer": ""}, {"holder": "x" * 101}, {"labels": "Bark"}):
-        assert client.post("/api/decide", json=body | {"labels": []} | change).status_code == 422
+    for change in (
+        {"seconds": -1}, {"seconds": float("nan")}, {"reviewer": ""}, {"reviewer": " \t"}, {"reviewer": "A\0"},
+        {"reviewer": "\ud800"}, {"holder": "\ud800"}, {"holder": "x" * 101}, {"labels": "Bark"},
+    ):  # fmt: skip
+        answer = posted(client, "decide", body | {"labels": []} | change)
+        (field,) = change
+        assert answer.status_code == 422 and answer.json()["error"].startswith(field)
+    assert client.post("/api/decide", content=b"{", headers=JSON).status_code == 422
     assert client.get("/api/clips/99/sound.wav").status_code == 503
     assert client.get("/api/decisions.exe").status_code == 503
     assert desk.decisions.all() == []
+
+
+def test_a_page_of_another_review_cannot_decide(client: TestClient, desk: Desk, folder: ReviewFolder) -> None:
+    """Numbers are places in a list: after `clean` has judged again, or a sound is gone, they are other clips'."""
+    shown = ask(client, "next", ANNA)["clips"][0]
+    later = Desk(replace(folder, clips=folder.clips[1:]), desk.decisions)
+    body = ANNA | review_of(client) | {"number": shown["number"], "labels": [], "seconds": 1}
+    begun_anew = TestClient(create_app(later))
+    for path in ("decide", "next", "undo", "skipped"):
+        answer = begun_anew.post(f"/api/{path}", json=body)
+        assert answer.status_code == 503 and "load the page again" in answer.json()["error"]
+    assert desk.decisions.all() == []
+    assert Desk(folder, desk.decisions, order="random").review == desk.review, "the same clips in another order"
+
+
+def test_names_of_reviewers_are_as_a_csv_gives_them_back(client: TestClient, desk: Desk) -> None:
+    clip = ask(client, "next", ANNA)["clips"][0]
+    decide(client, ANNA | {"reviewer": " Anna \n Lena "}, clip, [])
+    assert [one.reviewer for one in desk.decisions.all()] == ["Anna Lena"]
+
+
+def test_undo_leaves_decisions_on_clips_that_are_not_here(client: TestClient, desk: Desk) -> None:
+    """Such as one whose sound is gone: it could not be put before the reviewer again."""
+    desk.decisions.add(Decision("noisy", "elsewhere.wav", ("Bark",), "Anna", "changed", now()))
+    answer = ask(client, "undo", ANNA)
+    assert "undone" not in answer
+    assert (answer["progress"]["settled"], answer["progress"]["own"]) == (0, 0), "nor does it count here"
+    assert [one.fname for one in desk.decisions.all()] == ["elsewhere.wav"]
 
 
 def test_a_store_that_changed_since(own_review: Path, tiny_store: Path, tmp_path: Path) -> None:
@@ -234,12 +285,21 @@ def test_a_store_that_changed_since(own_review: Path, tiny_store: Path, tmp_path
     refuse_changed_store(folder)
 
 
-def test_a_port_that_is_taken() -> None:
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
     with run.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         assert run.address_of(listener) == f"http://127.0.0.1:{port}/"
         with pytest.raises(ReviewError, match=f"127.0.0.1:{port}: taken by another program; give another --port"):
             run.listen("127.0.0.1", port)
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(ReviewError, match="80: not allowed to you; give a --port from"),
+    ):
+        patched.setattr(run.socket, "socket", forbidden)
+        run.listen("127.0.0.1", 80)
     with pytest.raises(ReviewError, match="nosuchhost"):
         run.listen("nosuchhost.invalid", 80)
 
@@ -256,7 +316,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the pages ---
 
 
-def test_the_page_takes_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_page_takes_nothing_from_elsewhere(client: TestClient, desk: Desk) -> None:
     page = client.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
     for name in ("review.js", "review.css", "icon.svg"):
@@ -266,6 +326,7 @@ def test_the_page_takes_nothing_from_elsewhere(client: TestClient) -> None:
     assert client.get("/api/about").json() == {
         "classes": ["Bark", "Child_speech_and_kid_speaking", "Meow", "Purr"],
         "reviewer": "Anna",
+        "review": desk.review,
     }
 
 

@@ -1,5 +1,7 @@
 """Votes of the noisy labels."""
 
+import tracemalloc
+
 import numpy as np
 
 from earwitness.cleaning import votes
@@ -21,3 +23,18 @@ def test_a_clips_own_label_has_no_vote() -> None:
     features, given = rng.normal(size=(200, 150)), (rng.random((200, 1)) < 0.5).astype(float)
     found = votes.vote(rng, features, given, features[:1]).of_noisy[:, 0]
     assert abs(np.corrcoef(found, given[:, 0])[0, 1]) < 0.25
+
+
+def test_features_are_not_held_in_many_copies() -> None:
+    rng = np.random.default_rng(2)
+    given = np.eye(4)[rng.integers(4, size=4000)]
+
+    def features(clips: int) -> np.ndarray:
+        return rng.normal(size=(clips, 250))
+
+    bytes_ = 8 * 4500 * 250
+    tracemalloc.start()
+    votes.vote(rng, features(4000), given, features(500))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * bytes_, "those asked for, and what a deviation takes"

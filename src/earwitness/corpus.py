@@ -122,6 +122,12 @@ class Store:
         view: NDArray[np.float16] = self._frames[first : first + frames]
         return view
 
+    def read_log_mel(self, row: int) -> NDArray[np.float16]:
+        """Returns the same as a copy, for passes over the whole store: what is mapped counts as this process's memory,
+        which so stays at that of one clip."""
+        first, frames = map(int, self._spans[row])
+        return _read_frames(self.path, first, frames, self.features.mel_bands)
+
     def fingerprint(self) -> str:
         """Returns a short digest of features, vocabulary, clips and labels: a run is bound to it."""
         content = json.dumps([self.features.model_dump(), self.vocabulary.names]).encode()
@@ -355,8 +361,7 @@ def _refuse_strangers(out: Path) -> None:
 
 def _claim(out: Path, features: recipe.Features) -> None:
     """Makes `out` a store for these features, or refuses it."""
-    for part in out.glob(".part-*"):
-        part.unlink()
+    files.remove_parts(out)
     if not is_store(out):
         _write_head(out, {"features": features.model_dump(), "complete": False})
         return
@@ -384,7 +389,7 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     _write_if_new(
         out / "bad_files.csv",
         tables.csv_text(
-            _BAD_COLUMNS, [(p.fname, p.role, _text(p.path), p.what) for p in (*problems, *dataset.left_out)]
+            _BAD_COLUMNS, [(p.fname, p.role, files.text_of(p.path), p.what) for p in (*problems, *dataset.left_out)]
         ),
     )
     if not any(clip.role != "test" for clip in good):
@@ -439,13 +444,9 @@ def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
 def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
     role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
-    # Read, not mapped: what is mapped counts as this process's memory, which so stays at that of one clip.
-    clips = (
-        np.fromfile(out / "log_mels.f16", np.float16, entry.frames * bands, offset=entry.first_frame * bands * 2)
-        for clip, entry in good.items()
-        if clip.role == role
+    mean, std = logmel.running_moments(
+        _read_frames(out, entry.first_frame, entry.frames, bands) for clip, entry in good.items() if clip.role == role
     )
-    mean, std = logmel.running_moments(clip.reshape(-1, bands) for clip in clips)
     return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
 
 
@@ -478,7 +479,7 @@ def _index(good: dict[Clip, Entry], folds: dict[Clip, int]) -> str:
 def _index_row(clip: Clip, entry: Entry, fold: int | None) -> tuple[str, ...]:
     return (
         clip.fname, clip.role, ",".join(clip.labels), clip.usage or "", "" if fold is None else str(fold),
-        _text(clip.path), str(entry.first_frame), str(entry.frames), entry.remark,
+        files.text_of(clip.path), str(entry.first_frame), str(entry.frames), entry.remark,
     )  # fmt: skip
 
 
@@ -511,6 +512,12 @@ def _open_frames(path: Path, bands: int) -> NDArray[np.float16]:
     if not frames:
         return np.empty((0, bands), np.float16)
     return np.memmap(file, np.float16, "r", shape=(frames, bands))
+
+
+def _read_frames(path: Path, first: int, frames: int, bands: int) -> NDArray[np.float16]:
+    """Returns some frames of a store, (frames, bands): read, not mapped."""
+    found = np.fromfile(path / "log_mels.f16", np.float16, frames * bands, offset=first * bands * 2)
+    return found.reshape(-1, bands)
 
 
 def _read_head(path: Path) -> dict[str, Any]:
@@ -547,11 +554,6 @@ def stamp_of(path: Path) -> str:
     except OSError:
         return "missing"
     return f"{status.st_size}-{status.st_mtime_ns}"
-
-
-def _text(path: Path) -> str:
-    """Returns a path as UTF-8 can hold it: bytes that are no text in any encoding become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _brief(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written beside their place under another name, then moved; JSON read."""
 
+import errno
 import json
 import os
 import secrets
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 try:
     import fcntl
@@ -33,11 +36,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".part-{secrets.token_hex(8)}{target.suffix}")
     try:
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.replace(target)
+        with naming(path):
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(target)
     except BaseException:  # Control-C leaves no part behind either
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Has an OSError that says a disk is full, or may not be filled further, name the file that found no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            error.filename = str(path)
         raise
 
 
@@ -60,6 +75,17 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
             except BlockingIOError:
                 raise busy from None
         yield
+
+
+def text_of(path: str | Path) -> str:
+    """Returns a path as UTF-8 can hold it: bytes that are no text in any encoding become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what `atomic_path` left in a folder where its process was killed. For folders that a lock is held on."""
+    for part in folder.glob(".part-*"):
+        part.unlink(missing_ok=True)
 
 
 def whole_lines(lines: Iterable[bytes], parse: Callable[[bytes], T | None]) -> tuple[list[T], int]:

@@ -20,10 +20,11 @@ Floats = NDArray[np.float32]
 
 
 class Journal:
-    """An open journal: `done` has what it holds, by key; `add` keeps one result more."""
+    """An open journal: `done` has what it held when it was opened, by key; `add` keeps one result more."""
 
     def __init__(self, path: Path, tie: str) -> None:
         self.done: dict[str, Floats] = {}
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("ab+")
         head = json.dumps({"earwitness": "journal", "of": tie}).encode() + b"\n"
@@ -35,12 +36,13 @@ class Journal:
     def add(self, key: str, values: Floats) -> None:
         """Keeps a result: on the disk when this returns, as far as the system goes."""
         text = base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
-        self._stream.write(json.dumps([key, text]).encode() + b"\n")
-        self._stream.flush()
-        self.done[key] = values
+        with files.naming(self._path):
+            self._stream.write(json.dumps([key, text]).encode() + b"\n")
+            self._stream.flush()
 
     def close(self) -> None:
-        self._stream.close()
+        with files.naming(self._path):
+            self._stream.close()
 
     def _recover(self, head: bytes) -> int:
         """Reads the lines up to the first that is torn; returns how many bytes of the file are good."""
@@ -59,6 +61,16 @@ def _parsed(line: bytes) -> tuple[str, Floats] | None:
         return str(key), np.frombuffer(base64.b64decode(text, validate=True), np.float32)
     except (ValueError, TypeError):
         return None
+
+
+def tie_of(path: Path) -> str | None:
+    """Returns what a journal's results were made from; None where its first line is not whole, or another's."""
+    with path.open("rb") as stream:
+        try:
+            head = json.loads(stream.readline())
+        except ValueError:
+            return None
+    return str(head["of"]) if isinstance(head, dict) and head.get("earwitness") == "journal" else None
 
 
 @contextmanager

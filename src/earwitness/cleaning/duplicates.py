@@ -80,12 +80,14 @@ class _Index:
 
     def __init__(self, words: Words) -> None:
         self._words = words
-        lengths = np.diff(words.starts)
-        clip_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        frame_of = (np.arange(len(words.words)) - words.starts[clip_of]).astype(np.int32)
-        answering = np.flatnonzero(frame_of % _ANSWER_EVERY == 0)
-        order = answering[np.argsort(words.words[answering], kind="stable")]
-        self._sorted, self._clips, self._frames = words.words[order], clip_of[order], frame_of[order]
+        # Only of the words that answer: whatever is as long as all frames together is the most memory of a cleaning.
+        counts = -(-np.diff(words.starts) // _ANSWER_EVERY)
+        clips = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        frames = np.concatenate([np.arange(count, dtype=np.int32) for count in counts] or [np.zeros(0, np.int32)])
+        frames *= _ANSWER_EVERY
+        answering = words.words[words.starts[clips] + frames]
+        order = np.argsort(answering, kind="stable")
+        self._sorted, self._clips, self._frames = answering[order], clips[order], frames[order]
 
     def candidates(self, clip: int) -> Iterator[tuple[int, int]]:
         """Yields later clips that share several words with this one at one distance in time, and that distance."""

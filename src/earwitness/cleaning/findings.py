@@ -5,7 +5,6 @@ summary.json    rates, intervals, confusions    duplicates.csv   clips that hold
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import audio, calibration, corpus, domains, files, journal, tables
+from .. import audio, calibration, domains, files, journal, tables
 from ..calibration import Interval
-from ..corpus import SILENT, Store
+from ..corpus import SILENT, Store, reading
+from ..dataset import Problem
 from ..errors import AudioError, RunError
 from ..reviewing import folder as review_folder
 from . import duplicates
@@ -26,6 +26,7 @@ from .duplicates import Pair
 from .judging import Judged, Watcher
 
 FORMAT = 1
+PAGE = "report.html"
 _PAIR_COLUMNS = ("fname", "role", "other_fname", "other_role", "alike", "overlap_seconds", "path", "other_path")
 _SEED = 0
 _READ_AT_ONCE = 16
@@ -92,62 +93,67 @@ def is_believed(one: Verdict) -> bool:
     return one.verdict in {"keep", "add"} or (one.verdict == "unsure" and one.probability >= 0.5)
 
 
+class Cuts(NamedTuple):
+    """What `prepare` cut off the beginning of each file, `seconds` (clips,), NaN where it cannot be read any more, and
+    what is the matter with those."""
+
+    seconds: NDArray[np.float64]
+    problems: tuple[Problem, ...]
+
+
 def trimmed_seconds(
     store: Store, rows: NDArray[np.int64], sounds: Mapping[int, Path], keep: Path, watcher: Watcher
-) -> NDArray[np.float64]:
-    """Returns what `prepare` cut off the beginning of each file, (clips,): found by decoding the files once more.
+) -> Cuts:
+    """Returns what `prepare` cut off the files' beginnings, found by decoding them once more.
 
-    What the journal `keep` has is not decoded again. NaN for a file that cannot be read any more; how many there are,
-    and what is wrong with the first, is noted.
+    What the journal `keep` has is not decoded again; a file that cannot be read is tried again by another call.
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
-    lost: dict[int, AudioError] = {}
+    found = np.full(len(rows), np.nan)
+    place_of = {int(row): place for place, row in enumerate(rows)}
+    problems = []
 
-    def cut(row: int) -> float | AudioError:
+    def cut(row: int) -> float | Problem:
         try:
-            with corpus.reading(sounds[row]):
+            with reading(sounds[row]):
                 waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
         except AudioError as error:
-            return error
+            return Problem(store.clips[row].fname, store.clips[row].role, sounds[row], str(error))
         first, _ = audio.sound_span(waveform, below_peak_db=store.features.trim_below_peak_db)
         return first / store.features.sample_rate_hz
 
     with journal.opened(keep, store.fingerprint(), busy=busy) as kept, ThreadPoolExecutor(2) as pool:
-        left = iter([int(row) for row in rows if str(row) not in kept.done])
-        for _ in range(len(kept.done)):
+        for key, values in kept.done.items():
+            found[place_of[int(key)]] = values[0]
             watcher.advanced()
+        left = iter([int(row) for row in rows if str(row) not in kept.done])
         while chunk := list(islice(left, _READ_AT_ONCE)):
             for row, seconds in zip(chunk, pool.map(cut, chunk), strict=True):
-                if isinstance(seconds, AudioError):
-                    lost[row] = seconds
+                if isinstance(seconds, Problem):
+                    problems.append(seconds)
                 else:
+                    found[place_of[row]] = np.float32(seconds)  # as it comes back from the journal
                     kept.add(str(row), np.array([seconds], np.float32))
                 watcher.advanced()
-        found = [math.nan if row in lost else float(kept.done[str(row)][0]) for row in map(int, rows)]
-    if lost:
-        watcher.note(
-            f"{len(lost)} of {len(rows)} clips cannot be heard any more and are judged without (--audio-root, if they "
-            f"were moved); the first: {next(iter(lost.values()))}"
-        )
-    return np.array(found)
+    return Cuts(found, tuple(problems))
 
 
 def write_verdicts(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
-    """Writes verdicts.csv; the seconds are empty where the file cannot be read any more."""
-
-    def text(seconds: float) -> str:
-        return "" if math.isnan(seconds) else f"{seconds:.2f}"
-
+    """Writes verdicts.csv; a clip whose sound cannot be read any more has no seconds."""
     rows = (
         (
             store.clips[one.row].fname, store.clips[one.row].role, store.vocabulary.names[one.column], one.given,
-            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", text(one.start_seconds),
-            text(one.end_seconds), sounds[one.row],
+            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", _seconds(one.start_seconds),
+            _seconds(one.end_seconds), sounds[one.row],
         )
         for one in found
     )  # fmt: skip
     tables.write_csv(path, review_folder.COLUMNS, rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else ""
 
 
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
@@ -184,7 +190,7 @@ def find_duplicates(store: Store, *, on_clip: Callable[[], None] = lambda: None)
 
     def log_mels() -> Iterator[NDArray[np.float16]]:
         for row in range(len(store.clips)):
-            yield store.log_mel(row)
+            yield store.read_log_mel(row)
             on_clip()
 
     words = duplicates.words_of(log_mels())
@@ -320,6 +326,15 @@ def require_sounds(store: Store, root: Path | None) -> Mapping[int, Path]:
     return {row: here or store.clips[row].path for row, here in enumerate(found)}
 
 
+def refuse_one_class(store: Store) -> None:
+    """Raises RunError where a store has a single class: all its clips hold it, so absence could not be learnt."""
+    if len(store.vocabulary) < 2:
+        raise RunError(
+            f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
+            "prepare and train again with clips of another class"
+        )
+
+
 def refuse_strange_folder(out: Path, store: Store) -> None:
     """Raises RunError where `out` holds something else than what `clean` wrote from this very store."""
     summary_file = out / "summary.json"
@@ -331,12 +346,17 @@ def refuse_strange_folder(out: Path, store: Store) -> None:
         if fingerprint != store.fingerprint():
             raise RunError(f"{out}: made from another store, or another state of it; give another --out")
     elif out.exists():
-        ours = {"heard", "report.html", "verdicts.csv", "cleaned.csv", "duplicates.csv"}
+        ours = {"heard", PAGE, *review_folder.OWN_FILES}
         strange = sorted(
             one.name for one in out.iterdir() if one.name not in ours and not one.name.startswith(".part-")
         )
         if strange:
             raise RunError(f"{out}: holds something else ({strange[0]}); give another folder to --out")
+    for kept in sorted((out / "heard").glob("*.jsonl")):
+        tie = journal.tie_of(kept)
+        # Stopped before summary.json was written: a journal of another store would begin anew, and its hours be lost.
+        if tie and tie.split()[-1] != store.fingerprint():
+            raise RunError(f"{out}: keeps what was heard in another store, or another state of it; give another --out")
 
 
 def write_summary(path: Path, content: Mapping[str, Any]) -> None:

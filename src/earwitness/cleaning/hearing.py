@@ -26,6 +26,8 @@ _CHUNK = 32
 _STRETCH_SECONDS = 1.0
 # A stretch belongs to the evidence while it scores at least this share of the best one.
 _SHARE_OF_BEST = 0.5
+# What run.json says of a run that is needed here.
+_KINDS = {"classes": list, "finished": bool, "fold": int | None, "store_fingerprint": str}
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     try:
         settings = recipe.load(folder / "recipe.toml")
         different = start.other_classes(head["classes"], store.vocabulary.names)
-        finished, fold, fingerprint = head["finished"], head["fold"], head["store_fingerprint"]
-    except (OSError, KeyError, RecipeError) as error:
+    except (OSError, RecipeError) as error:
         raise RunError(f"{folder}: damaged ({error}); give another run") from None
     if different:
         raise RunError(f"{folder}: does not fit {store.path}: {'; '.join(different)}; give the store it learnt from")
     corpus.refuse_other_features(store.path, store.features, settings.features)
     newest = checkpoint.checkpoints(folder / "checkpoints")[-1:]
-    if not finished or not newest:
+    if not head["finished"] or not newest:
         raise RunError(f"{folder}: the run is not finished; go on with `earwitness train --resume`, or give another")
     network = checkpoint.new_network(settings, classes=len(store.vocabulary))
     try:
@@ -80,7 +81,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
         raise RunError(f"{newest[0]}: cannot be read ({cause}); delete it, then `earwitness train --resume`") from None
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-    same = fingerprint == store.fingerprint()
+    same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
     given_right = _given_right(settings, newest[0], store, fold) if same else None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same, given_right)
@@ -108,16 +109,16 @@ def hear(
     classes = len(store.vocabulary)
     tie = f"{run.digest} {store.fingerprint()}"
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
-    found = []
+    table = np.empty((len(rows), 4 * classes + run.network.backbone.features), np.float32)
     with journal.opened(keep, tie, busy=busy) as kept:
-        for row in rows:
-            values = kept.done.get(str(row))
-            if values is None:
+        for place, row in enumerate(rows):
+            # What is in the table is let go of: there is no second copy of all that was heard.
+            values = kept.done.pop(str(row), None)
+            if values is None or len(values) != table.shape[1]:  # not kept, or damaged
                 values = _hear_clip(run, store, int(row))
                 kept.add(str(row), values)
-            found.append(values)
+            table[place] = values
             on_clip()
-    table = np.stack(found) if found else np.zeros((0, 4 * classes + run.network.backbone.features), np.float32)
     teacher, student, first, end, features = np.split(table, np.arange(1, 5) * classes, axis=1)
     return Heard(teacher, student, features, first, end)
 
@@ -127,6 +128,9 @@ def _head(folder: Path) -> dict[str, Any]:
     try:
         head = json.loads((folder / "run.json").read_text("utf-8"))
         if isinstance(head, dict):
+            wrong = [key for key, kind in _KINDS.items() if not isinstance(head.get(key, ...), kind)]
+            if wrong or not all(isinstance(name, str) for name in head["classes"]):
+                raise RunError(f"{folder}/run.json: damaged ({', '.join(wrong) or 'classes'}); give another run")
             return head
     except (FileNotFoundError, NotADirectoryError):
         if (folder / "config.json").is_file():
@@ -142,7 +146,7 @@ def _head(folder: Path) -> dict[str, Any]:
 def _hear_clip(run: Run, store: corpus.Store, row: int) -> Floats:
     """Returns teacher's and student's scores, first and end frames (classes each), then features, as one row."""
     size, classes = run.settings.patches.frames, len(store.vocabulary)
-    normal = logmel.normalise(store.log_mel(row), store.moments.mean, store.moments.std)
+    normal = logmel.normalise(store.read_log_mel(row), store.moments.mean, store.moments.std)
     starts = patches.window_starts(len(normal), frames=size, hop=size // 2)
     parts, stretches, places = [], [], []
     for at in range(0, len(starts), _CHUNK):

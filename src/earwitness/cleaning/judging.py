@@ -21,6 +21,7 @@ from . import hearing, votes
 from .hearing import Heard, Run
 
 Array = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 _SEED = 0
 # Heads trained with focal loss, gamma 2, answer with flattened log-odds: those of the posterior are 2.7 times as large.
@@ -103,15 +104,16 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher = UNWA
     rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
     given = store.labels[rows]
-    heard_by = [_hear(run, store, rows, keep, watcher) for run in runs]
-    spectra = np.stack([domains.spectrum(store.log_mel(int(row))) for row in rows])
-    sources = [_sources_of(heard, noisy, given, spectra) for heard in heard_by]
+    spectra = _spectra(store, rows, watcher)
+    # What a run hears is let go of before the next is heard, but for what it comes to.
+    sources, evidence = zip(
+        *(_listen(run, store, rows, keep, watcher, noisy, given, spectra) for run in runs), strict=True
+    )
     weights = _weights(runs, store.folds[rows], noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
     out_of_fold = noisy | np.isin(store.folds[rows], [run.fold for run in runs if run.fold is not None])
     judge_of = weights.argmax(axis=0), np.arange(len(rows))
-    first = np.stack([heard.first_frame for heard in heard_by])[judge_of].astype(np.float64)
-    end = np.stack([heard.end_frame for heard in heard_by])[judge_of].astype(np.float64)
+    first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*evidence, strict=True))
     learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
@@ -227,18 +229,42 @@ def calibrated(
     return Calibration(np.array([_FOCAL_SLOPE if run.settings.loss.kind.startswith("focal") else 1.0, 0.0]), 0.0)
 
 
-def _hear(run: Run, store: Store, rows: NDArray[np.int64], keep: Path, watcher: Watcher) -> Heard:
+def _spectra(store: Store, rows: NDArray[np.int64], watcher: Watcher) -> Array:
+    """Returns the spectra of clips, (clips, 2 bands)."""
+    watcher.begun("taking spectra", len(rows))
+    found = np.empty((len(rows), 2 * store.features.mel_bands))
+    for place, row in enumerate(rows):
+        found[place] = domains.spectrum(store.read_log_mel(int(row)))
+        watcher.advanced()
+    return found
+
+
+def _listen(
+    run: Run,
+    store: Store,
+    rows: NDArray[np.int64],
+    keep: Path,
+    watcher: Watcher,
+    noisy: NDArray[np.bool_],
+    given: NDArray[np.float32],
+    spectra: Array,
+) -> tuple[_Sources, tuple[Singles, Singles]]:
+    """Returns what a run says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
     watcher.begun(f"hearing with {run.folder.name}", len(rows))
-    return hearing.hear(run, store, rows, keep / f"{run.digest}.jsonl", on_clip=watcher.advanced)
+    heard = hearing.hear(run, store, rows, keep / f"{run.digest}.jsonl", on_clip=watcher.advanced)
+    return _sources_of(heard, noisy, given, spectra), (heard.first_frame.copy(), heard.end_frame.copy())
 
 
 def _sources_of(heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array) -> _Sources:
     heads = calibration.log_odds((heard.teacher.astype(np.float64) + heard.student) / 2)
     if noisy.sum() < 2:
         return _Sources(heads, np.zeros(heads.shape))
-    each = [calibration.log_odds(np.asarray(one, np.float64)) for one in (heard.teacher, heard.student)]
-    features = np.hstack([heard.features.astype(np.float64), *each, spectra])
-    found = votes.vote(np.random.default_rng(_SEED), features[noisy], given[noisy], features[~noisy])
+
+    def features(part: NDArray[np.bool_]) -> Array:
+        each = [calibration.log_odds(np.asarray(one[part], np.float64)) for one in (heard.teacher, heard.student)]
+        return np.hstack([heard.features[part].astype(np.float64), *each, spectra[part]])
+
+    found = votes.vote(np.random.default_rng(_SEED), features(noisy), given[noisy], features(~noisy))
     voted = np.zeros(heads.shape)
     voted[noisy], voted[~noisy] = found
     return _Sources(heads, voted)

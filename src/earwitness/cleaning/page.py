@@ -19,7 +19,7 @@ import soxr
 from jinja2 import Environment, PackageLoader
 
 from .. import audio, files
-from ..corpus import Store
+from ..corpus import Store, reading
 from ..errors import AudioError
 from .findings import Twins, Verdict
 from .judging import Watcher
@@ -97,7 +97,8 @@ class _Page:
         if one.row in self.spans or self.size > _MOST_BYTES or math.isnan(one.start_seconds):
             return
         try:
-            waveform = audio.read(self.sounds[one.row], sample_rate_hz=self.store.features.sample_rate_hz)
+            with reading(self.sounds[one.row]):
+                waveform = audio.read(self.sounds[one.row], sample_rate_hz=self.store.features.sample_rate_hz)
         except AudioError:
             waveform = np.zeros(0, np.float32)
         rate_hz = self.store.features.sample_rate_hz
@@ -105,7 +106,8 @@ class _Page:
         second = rate_hz / self.store.features.hop_length
         length = self.store.length(one.row) / second
         start = trim_first / rate_hz
-        begin = start + max(0.0, min(one.start_seconds - start - _BEFORE_EVIDENCE_SECONDS, length - _MOST_SECONDS))
+        lead = one.start_seconds - start - _BEFORE_EVIDENCE_SECONDS if math.isfinite(one.start_seconds) else 0.0
+        begin = start + max(0.0, min(lead, length - _MOST_SECONDS))
         end = min(begin + _MOST_SECONDS, start + length)
         frames = slice(round((begin - start) * second), max(round((end - start) * second), 1))
         self.spans[one.row] = (begin, end)
@@ -122,14 +124,16 @@ class _Page:
     def _card(self, one: Verdict) -> dict[str, Any]:
         begin, end = self.spans[one.row]
         clip, scale = self.store.clips[one.row], 100 / max(end - begin, 1e-6)
-        left = min(max((one.start_seconds - begin) * scale, 0.0), 100.0)
-        right = min(max((one.end_seconds - begin) * scale, 0.0), 100.0)
+        known = math.isfinite(one.start_seconds)
+        first, end = (one.start_seconds, one.end_seconds) if known else (begin, begin)
+        left = min(max((first - begin) * scale, 0.0), 100.0)
+        right = min(max((end - begin) * scale, 0.0), 100.0)
         return {
             "row": one.row, "label": self.store.vocabulary.names[one.column], "verdict": one.verdict,
             "given": one.given, "probability": one.probability, "heard": one.heard, "fname": clip.fname,
             "role": clip.role, "given_labels": ", ".join(clip.labels), "left": round(left, 1),
-            "width": round(right - left, 1), "play_from": round(max(one.start_seconds - begin - 0.3, 0.0), 2),
-            "start": f"{one.start_seconds:.1f}", "end": f"{one.end_seconds:.1f}",
+            "width": round(right - left, 1), "play_from": round(max(first - begin - 0.3, 0.0), 2),
+            "where": f"{first:.1f} to {end:.1f} s" if known else "its sound cannot be read any more",
         }  # fmt: skip
 
 

@@ -26,11 +26,14 @@ def vote(rng: np.random.Generator, noisy: Array, given: NDArray[np.floating], ot
     five parts, and each is judged by a regression on the other four. Other clips are judged by the mean of the five.
     """
     mean, deviation = noisy.mean(axis=0), noisy.std(axis=0) + 1e-6
-    known, asked = _with_one((noisy - mean) / deviation), _with_one((others - mean) / deviation)
-    part_of = rng.permutation(len(noisy)) % _PARTS
+    known, asked = _standard(noisy, mean, deviation), _standard(others, mean, deviation)
+    # The features are the most memory of a judgement: where nobody else holds them, they go here.
+    del noisy, others
+    count = len(known)
+    part_of = rng.permutation(count) % _PARTS
     share = given.mean(axis=0)
-    of_noisy, of_others = np.zeros(given.shape), np.zeros((len(others), given.shape[1]))
-    for part in range(min(_PARTS, len(noisy))):
+    of_noisy, of_others = np.zeros(given.shape), np.zeros((len(asked), given.shape[1]))
+    for part in range(min(_PARTS, count)):
         rest = part_of != part
         line = _regression(known[rest], np.asarray(given[rest], np.float64))
         of_noisy[~rest] = known[~rest] @ line
@@ -50,5 +53,10 @@ def _against(share: Array, common: Array) -> Array:
     return np.asarray(np.log(np.maximum(share, _LEAST_SHARE)) - np.log(np.maximum(common, _LEAST_SHARE)))
 
 
-def _with_one(features: Array) -> Array:
-    return np.hstack([features, np.ones((len(features), 1))])
+def _standard(features: Array, mean: Array, deviation: Array) -> Array:
+    """Returns features (clips, k) less their mean, in units of their deviation, and a column of ones: one copy."""
+    found = np.ones((len(features), features.shape[1] + 1))
+    inner = found[:, :-1]
+    np.subtract(features, mean, out=inner)
+    inner /= deviation
+    return found

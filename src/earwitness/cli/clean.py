@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import ThreadsOption, require_room_for, use_threads
-from .screen import Advance, bar, complain, list_some, say, say_next
+from .screen import Advance, bar, complain, end_with_problems, list_some, say, say_next
 
 
 def clean(
@@ -38,11 +38,12 @@ def clean(
     from ..cleaning import clean, findings
 
     with Watching() as watcher:
-        summary = clean.clean(
+        found = clean.clean(
             [run, *(others or [])], opened, out,
             limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
-    _tell(summary, out, page)
+    _tell(found.summary, out, page=page)
+    end_with_problems(found.problems, "sound files that cannot be read any more; their tags have no seconds")
 
 
 class Watching:
@@ -77,7 +78,7 @@ class Watching:
         self._bar = self._advance = None
 
 
-def _tell(summary: dict[str, Any], out: Path, page: bool) -> None:
+def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
     """Prints what was found, in a few lines."""
     for role, counts in summary["verdicts"].items():
         if any(counts.values()):
@@ -91,6 +92,5 @@ def _tell(summary: dict[str, Any], out: Path, page: bool) -> None:
     list_some("silent clips", tuple(summary["silent"]))
     if twins := summary["duplicates"]["across_splits"]:
         complain(f"{twins} pairs of clips hold the same recording in two splits: {out / 'duplicates.csv'}")
-    written = ["verdicts.csv", "cleaned.csv", "duplicates.csv", "summary.json", *(["report.html"] if page else [])]
-    say(f"{out}: {', '.join(written)}")
+    say(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json" + (", report.html" if page else ""))
     say_next("review", out)

@@ -96,15 +96,15 @@ def _import(found: "ReviewFolder", path: Path) -> None:
     from ..reviewing import decision_files
 
     brought, unknown = decision_files.read(path, found.clips, found.vocabulary)
-    fnames = {clip.fname for clip in found.clips}
-    known = [decision for decision in brought if decision.fname in fnames]
+    clips = {(clip.role, clip.fname) for clip in found.clips}
+    known = [decision for decision in brought if decision.clip in clips]
     decisions = _decisions(found)
     try:
         added = decisions.add_all(known)
     finally:
         decisions.close()
     say(f"{path}: {added} decisions added, {len(known) - added} known already")
-    list_some("no clips of this review", (*unknown, *(one.fname for one in brought if one.fname not in fnames)))
+    list_some("no clips of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips)))
 
 
 def _export(found: "ReviewFolder", path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .. import files
 from ..audio import SUFFIXES
 from . import clip_list
 from .listing import Listing, Row, split_labels
@@ -41,13 +42,16 @@ def _is_role(folder: Path) -> bool:
 def _rows(root: Path, folder: Path, role: str) -> Iterator[Row]:
     for named in _folders(folder):
         for sound in _sounds(named):
+            fname = sound.relative_to(root).as_posix()
+            text = files.text_of(fname)
             yield Row(
-                where=str(named),
-                fname=sound.relative_to(root).as_posix(),
+                where=files.text_of(named),
+                fname=text,
                 labels=split_labels(named.name),
                 role=role,
                 folder=root,
                 columns=("file", "folder"),
+                fault=None if text == fname else f"{text} is no name in UTF-8, and no table could hold it: rename it",
             )
 
 

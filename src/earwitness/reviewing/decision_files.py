@@ -1,7 +1,9 @@
 """Decisions in and out of files: the reviewers' own database, a CSV, Label Studio's JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import files, tables
@@ -9,15 +11,22 @@ from ..errors import ReviewError, TableError
 from ..labels import Vocabulary
 from ..layouts.listing import split_labels
 from . import labelstudio
-from .decisions import FILE_NAME, OUTCOMES, Decision, Decisions, moment, now, outcome_of
-from .folder import Clip, ReviewFolder
+from .decisions import FILE_NAME, NOTHING, OUTCOMES, SKIPPED, Decision, Decisions, moment, now, outcome_of
+from .folder import OWN_FILES, Clip, ReviewFolder
 
 COLUMNS = ("fname", "role", "labels", "reviewer", "outcome", "when", "given", "seconds")
+Named = Mapping[str, Sequence[Clip]]
+
 FORMS = ".csv, .json (Label Studio's tasks) or .xml (its labelling interface)"
 
 
 def write(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> None:
-    """Writes decisions in the form that the suffix of `path` names. OSError; ReviewError for an unknown suffix."""
+    """Writes decisions in the form that the suffix of `path` names.
+
+    OSError; ReviewError for an unknown suffix, and for a file of the review folder that is something else.
+    """
+    if path.name in OWN_FILES and path.resolve().parent == folder.path.resolve():
+        raise ReviewError(f"{path}: is the review folder's own {path.name}; give another name")
     files.atomic_write(path, text_of(path, decisions, folder))
 
 
@@ -35,20 +44,24 @@ def text_of(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> 
 def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[list[Decision], list[str]]:
     """Returns the decisions in a review folder, its database, a CSV or Label Studio's JSON; and names that are no clip.
 
-    ReviewError or TableError for what is none of these.
+    A decision on a name that only one clip has is on that clip, whatever role it names. ReviewError or TableError for
+    what is none of these.
     """
+    clips_named: dict[str, list[Clip]] = {}
+    for clip in clips:
+        clips_named.setdefault(clip.fname, []).append(clip)
     if path.is_dir():
         path = path / FILE_NAME
     if path.suffix == Path(FILE_NAME).suffix:
         kept = Decisions(path, None)
         try:
-            return kept.all(), []
+            return [_of_clip(decision, clips_named) for decision in kept.all()], []
         finally:
             kept.close()
     if path.suffix == ".json":
         return labelstudio.read(path, clips, vocabulary)
     if path.suffix == ".csv":
-        return _read_csv(path, clips, vocabulary), []
+        return _read_csv(path, clips_named, vocabulary), []
     raise ReviewError(f"{path}: no decisions; give a review folder, its {FILE_NAME}, a .csv or Label Studio's .json")
 
 
@@ -59,9 +72,21 @@ def _row(decision: Decision) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _read_csv(path: Path, clips: Iterable[Clip], vocabulary: Vocabulary) -> list[Decision]:
+def _clip_of(fname: str, role: str, named: Named) -> Clip | None:
+    """Returns the clip of a name; of several, that of the role."""
+    candidates = named.get(fname, ())
+    if len(candidates) == 1:
+        return candidates[0]
+    return next((clip for clip in candidates if clip.role == role), None)
+
+
+def _of_clip(decision: Decision, named: Named) -> Decision:
+    clip = _clip_of(decision.fname, decision.role, named)
+    return replace(decision, role=clip.role) if clip else decision
+
+
+def _read_csv(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decision]:
     """Returns the decisions of a CSV; only `fname` and `labels` are needed, no label means none of the classes."""
-    of_clip = {clip.fname: clip for clip in clips}
     decisions = []
     for record in tables.read_records(path, ("fname", "labels"), optional=COLUMNS):
         if record.fault or not record.cells["fname"]:
@@ -74,12 +99,14 @@ def _read_csv(path: Path, clips: Iterable[Clip], vocabulary: Vocabulary) -> list
             raise TableError(f"{record.where}, outcome: {outcome!r} is none of {', '.join(OUTCOMES)}: correct it")
         if when and not moment(when):
             raise TableError(f"{record.where}, when: {when!r} is no time such as 2026-01-31T12:00:00Z: correct it")
-        clip = of_clip.get(cells["fname"])
+        if outcome != SKIPPED and bool(labels) == (outcome == NOTHING):
+            outcome = ""  # the labels were edited, and it was not
+        clip = _clip_of(cells["fname"], cells.get("role", ""), named)
         given = split_labels(cells.get("given", "")) or (clip.given if clip else ())
         proposed = clip.proposed if clip else ()
         decisions.append(
             Decision(
-                cells.get("role", "") or (clip.role if clip else ""),
+                clip.role if clip else cells.get("role", ""),
                 cells["fname"],
                 labels,
                 cells.get("reviewer", "") or path.stem,
@@ -94,6 +121,9 @@ def _read_csv(path: Path, clips: Iterable[Clip], vocabulary: Vocabulary) -> list
 
 def _seconds(where: str, cell: str) -> float:
     try:
-        return float(cell or 0)
+        seconds = float(cell or 0)
     except ValueError:
-        raise TableError(f"{where}, seconds: {cell!r} is no number: correct it") from None
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise TableError(f"{where}, seconds: {cell!r} is no number from 0: correct it")
+    return seconds

@@ -10,13 +10,14 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from ..errors import ReviewError
 
@@ -53,6 +54,10 @@ _ADVICE = {
     sqlite3.SQLITE_NOTADB: "not a file of decisions; move it away, or put a copy in its place",
     sqlite3.SQLITE_CORRUPT: "damaged; put a copy in its place",
 }
+_NO_DECISIONS = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN}
+_NO_WRITING = {
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+}  # fmt: skip
 
 
 class ClipName(NamedTuple):
@@ -86,7 +91,7 @@ class Decision:
 
 
 class Taken(NamedTuple):
-    """The clips a holder has now, and how many more there are that others have before them."""
+    """The clips a holder has now, and how many more would be theirs that others have before them."""
 
     clips: tuple[ClipName, ...]
     held_elsewhere: int
@@ -101,9 +106,9 @@ def moment(text: str) -> str | None:
     """Returns a time in any form of ISO 8601 as decisions carry it, UTC where no zone is named; None if it is none."""
     try:
         time_ = datetime.fromisoformat(text)
-    except ValueError:
+        return _as_kept(time_ if time_.tzinfo else time_.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):  # the first or last day there is, in a zone where it is another
         return None
-    return _as_kept(time_ if time_.tzinfo else time_.replace(tzinfo=UTC))
 
 
 def _as_kept(time_: datetime) -> str:
@@ -149,28 +154,24 @@ def _settled(said: Sequence[Decision]) -> Decision:
 class Decisions:
     """A file of decisions, made where there is none. May be used by several threads; every error is a ReviewError.
 
-    fingerprint: the digest of the store whose clips are reviewed, to which the file is bound; None accepts any file
-    that is there. clock: gives the time in seconds, for leases.
+    fingerprint: the digest of the store whose clips are reviewed, to which the file is bound; None accepts the file of
+    any store, if it is there, and is for reading alone. clock: gives the time in seconds, for leases.
     """
 
     def __init__(self, path: Path, fingerprint: str | None, *, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock, self._lock = path, clock, threading.RLock()
+        none_yet = ReviewError(f"{path}: no decisions there yet; make some with `earwitness review {path.parent}`")
         if fingerprint is None and not path.is_file():
-            raise ReviewError(f"{path}: no decisions there yet; make some with `earwitness review {path.parent}`")
+            raise none_yet
         with self._explained():
-            self._connection = sqlite3.connect(
-                path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            # Readers never wait for a writer, and a decision is on the disk before it is answered.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-        with self._transaction() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-                for statement in _TABLES.split(";"):
-                    connection.execute(statement)
-                connection.execute("INSERT INTO about VALUES (?, ?)", (FORMAT, fingerprint or ""))
-            format_, found = connection.execute("SELECT format, fingerprint FROM about").fetchone()
-        self._refuse_strange(format_, found, fingerprint)
+            self._connection = _to_read(path) if fingerprint is None else _to_write(path)
+            if fingerprint is not None:
+                with self._transaction() as connection:
+                    _begin(connection, fingerprint)
+            elif _is_empty(self._connection):
+                raise none_yet  # killed as it was made
+            about = _about(self._connection)
+        self._refuse_strange(about, fingerprint)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -191,14 +192,18 @@ class Decisions:
             leases = connection.execute("SELECT role, fname, holder FROM leases ORDER BY rowid")
             holders = {(role, fname): who for role, fname, who in leases}
             own, heard = self._said(reviewer)
-            mine = (clip for clip, who in holders.items() if who == holder and clip in order)
+
+            def wanted(clip: tuple[str, str]) -> bool:
+                return clip in order and clip not in own and heard[clip] < 1 + (clip in twice)
+
+            mine = (clip for clip, who in holders.items() if who == holder)
             free = (clip for clip in order if clip not in holders)
-            wanted = (clip for clip in chain(mine, free) if clip not in own and heard[clip] < 1 + (clip in twice))
-            taken = tuple(ClipName(*clip) for clip in islice(wanted, count))
+            taken = tuple(ClipName(*clip) for clip in islice(filter(wanted, chain(mine, free)), count))
             until = self._clock() + LEASE_SECONDS
             connection.execute("DELETE FROM leases WHERE holder = ?", (holder,))
             connection.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", [(*clip, holder, until) for clip in taken])
-        return Taken(taken, sum(who != holder for who in holders.values()))
+            held_elsewhere = sum(who != holder and wanted(clip) for clip, who in holders.items())
+        return Taken(taken, held_elsewhere)
 
     def renew(self, holder: str) -> None:
         """Puts off the end of a holder's leases."""
@@ -230,15 +235,17 @@ class Decisions:
                     added += 1
         return added
 
-    def undo(self, reviewer: str, holder: str) -> Decision | None:
+    def undo(self, reviewer: str, holder: str, *, among: Container[tuple[str, str]] | None = None) -> Decision | None:
         """Takes back a reviewer's latest decision and gives them its clip; None where there is none to take back.
 
-        What an earlier decision on the clip said does not stand again. ReviewError where another holds the clip now.
+        `among`: the clips that can be put before them again; decisions on others stay. What an earlier decision on the
+        clip said does not stand again. ReviewError where another holds the clip now.
         """
         with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT id FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC LIMIT 1", (reviewer,)
-            ).fetchone()
+            own = connection.execute(
+                "SELECT id, role, fname FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC", (reviewer,)
+            )
+            row = next(((number,) for number, *clip in own if among is None or tuple(clip) in among), None)
             if row is None:
                 return None
             (decision,) = _standing(connection, "AND id = ?", row)
@@ -263,14 +270,20 @@ class Decisions:
         with self._lock, self._explained():
             return list(_standing(self._connection))
 
-    def counts(self, reviewer: str) -> tuple[int, int, int]:
-        """Returns how many clips somebody has heard, on how many a reviewer decided, how many of these they skipped."""
-        heard = "SELECT DISTINCT role, fname FROM decisions WHERE stands AND outcome <> ?1"
-        own = "SELECT COUNT(*), COALESCE(SUM(outcome = ?1), 0) FROM decisions WHERE stands AND reviewer = ?2"
+    def counts(self, reviewer: str, *, among: Container[tuple[str, str]] | None = None) -> tuple[int, int, int]:
+        """Returns how many clips somebody has heard, on how many a reviewer decided, how many of these they skipped.
+
+        `among`: the clips that count; decisions on others are of another list, or on sounds that are gone.
+        """
+        select = "SELECT role, fname FROM decisions WHERE stands AND outcome <> ?"
         with self._lock, self._explained():
-            (clips,) = self._connection.execute(f"SELECT COUNT(*) FROM ({heard})", (SKIPPED,)).fetchone()
-            decided, skipped = self._connection.execute(own, (SKIPPED, reviewer)).fetchone()
-        return clips, decided, skipped
+            heard = set(self._connection.execute(select, (SKIPPED,)))
+            own = "SELECT role, fname, outcome FROM decisions WHERE stands AND reviewer = ?"
+            said = {(role, fname): outcome for role, fname, outcome in self._connection.execute(own, (reviewer,))}
+        if among is not None:
+            heard = set(filter(among.__contains__, heard))
+            said = {clip: outcome for clip, outcome in said.items() if clip in among}
+        return len(heard), len(said), list(said.values()).count(SKIPPED)
 
     def _said(self, reviewer: str) -> tuple[set[tuple[str, str]], Counter[tuple[str, str]]]:
         """Returns the clips on which a reviewer decided, and by how many others each clip was heard."""
@@ -279,7 +292,10 @@ class Decisions:
         others = self._connection.execute(f"{select} reviewer <> ? AND outcome <> ?", (reviewer, SKIPPED))
         return own, Counter(others)
 
-    def _refuse_strange(self, format_: int, found: str, wanted: str | None) -> None:
+    def _refuse_strange(self, about: tuple[int, str] | None, wanted: str | None) -> None:
+        if about is None:
+            raise ReviewError(f"{self.path}: {_ADVICE[sqlite3.SQLITE_NOTADB]}")
+        format_, found = about
         if format_ != FORMAT:
             raise ReviewError(f"{self.path}: of another version of earwitness (format {format_}); use that version")
         if wanted is not None and found != wanted:
@@ -316,7 +332,57 @@ class Decisions:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}; what was decided is kept") from error
+            kept = "" if code in _NO_DECISIONS else "; what was decided is kept"
+            raise ReviewError(f"{self.path}: {_ADVICE.get(code, str(error))}{kept}") from error
+
+
+def _to_write(path: Path) -> sqlite3.Connection:
+    connection = _connected(path, "mode=rwc")
+    # Readers never wait for a writer, and a decision is on the disk before it is answered.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    """Opens a file that is there; also where nothing can be written beside it, as on a full disk or a read-only one."""
+    try:
+        connection = _connected(path, "mode=rw")
+        _is_empty(connection)
+        return connection
+    except sqlite3.OperationalError as error:
+        newest = path.with_name(f"{path.name}-wal")
+        if error.sqlite_errorcode & 0xFF not in _NO_WRITING or (newest.is_file() and newest.stat().st_size):
+            raise
+        return _connected(path, "immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{how}", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+
+
+def _begin(connection: sqlite3.Connection, fingerprint: str) -> None:
+    """Makes the tables in a file that has none."""
+    if _is_empty(connection):
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO about VALUES (?, ?)", (FORMAT, fingerprint))
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def _about(connection: sqlite3.Connection) -> tuple[int, str] | None:
+    """Returns a file's format and fingerprint; None where it has none: it is another program's."""
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(about)")}
+    if not {"format", "fingerprint"} <= columns:
+        return None
+    found: tuple[int, str] | None = connection.execute("SELECT format, fingerprint FROM about").fetchone()
+    return found
 
 
 def _insert(connection: sqlite3.Connection, decision: Decision) -> None:

@@ -1,6 +1,5 @@
 """A review folder as `clean` leaves it: for every clip the tags in doubt, how probable each is, and where to listen."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from .. import files, tables
 from ..errors import ReviewError, TableError
 from ..labels import Vocabulary
 
@@ -17,6 +16,9 @@ VERDICTS = ("keep", "drop", "add", "unsure")
 COLUMNS = (
     "fname", "role", "label", "given", "verdict", "probability", "heard", "start_seconds", "end_seconds", "path",
 )  # fmt: skip
+
+# What `clean` keeps in the folder, and nobody else is to write.
+OWN_FILES = frozenset({"verdicts.csv", "cleaned.csv", "duplicates.csv", "summary.json"})
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,21 @@ class ReviewFolder:
 def read(path: Path) -> ReviewFolder:
     """Returns a review folder. ReviewError where there is none, of another format, or with rows that make no sense."""
     summary = _summary(path / "summary.json")
+    wrong = [key for key in ("store", "fingerprint") if not isinstance(summary.get(key), str)]
+    classes = summary.get("classes")
+    if wrong or not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ReviewError(
+            f"{path}/summary.json: damaged ({', '.join(wrong) or 'classes'}); run `earwitness clean` again"
+        )
     try:
-        vocabulary = Vocabulary(tuple(summary["classes"]))
-        store, fingerprint = Path(summary["store"]), str(summary["fingerprint"])
+        vocabulary = Vocabulary(tuple(classes))
         rows = [(row.where, _checked(row)) for row in tables.read_records(path / "verdicts.csv", COLUMNS)]
         clips = _clips(rows, vocabulary)
-    except (KeyError, TypeError) as error:
-        raise ReviewError(f"{path}/summary.json: damaged (lacks {error}); run `earwitness clean` again") from None
     except TableError as error:
         raise ReviewError(f"{error}; or run `earwitness clean` again") from None
     if not clips:
         raise ReviewError(f"{path}/verdicts.csv: no rows under its header; run `earwitness clean` again")
-    return ReviewFolder(path, store, fingerprint, vocabulary, clips)
+    return ReviewFolder(path, Path(summary["store"]), summary["fingerprint"], vocabulary, clips)
 
 
 def find_sounds(clips: Sequence[Clip], root: Path | None) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
@@ -122,14 +127,14 @@ def place_of(path: Path, root: Path | None) -> Path | None:
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
-    try:
-        summary = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise ReviewError(
             f"{path.parent}: no review folder; make one with `earwitness clean RUN STORE --out {path.parent}`"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ReviewError(f"{path}: not readable ({type(error).__name__}); run `earwitness clean` again") from None
+        )
+    try:
+        summary = files.read_json(path, error=ReviewError)
+    except ReviewError as error:
+        raise ReviewError(f"{error}; or run `earwitness clean` again") from None
     found = summary.get("format") if isinstance(summary, dict) else None
     if found != FORMAT:
         raise ReviewError(

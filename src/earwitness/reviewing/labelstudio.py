@@ -5,6 +5,7 @@ clip that holds none of them, and a TextArea `reviewer`: Label Studio knows anno
 refuses annotations of accounts it lacks. Sounds are named as its local file storage serves them, relative to a folder.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os.path import commonpath
@@ -161,7 +162,10 @@ def _name_of(data: Mapping[str, Any]) -> str:
     """Returns the file name that a task's data come down to."""
     if data.get("fname"):
         return str(data["fname"])
-    parts = urlsplit(str(data.get("audio", "")))
+    try:
+        parts = urlsplit(str(data.get("audio", "")))
+    except ValueError:  # no address at all
+        return str(data["audio"])
     local = parse_qs(parts.query).get("d", [""])[0]
     name = Path(local or unquote(parts.path)).name
     return _UPLOADED.sub("", name) if "/upload/" in parts.path else name
@@ -181,7 +185,8 @@ def _decision(place: str, annotation: Mapping[str, Any], clip: Clip, vocabulary:
     for label in labels:
         if label not in vocabulary:
             raise ReviewError(f"{place}: the choice {label!r} is no class of the review; correct it")
-    names = [name for each in results if each.get("from_name") == "reviewer" for name in _texts(place, each, "text")]
+    said_by = (name for each in results if each.get("from_name") == "reviewer" for name in _texts(place, each, "text"))
+    names = [name.strip() for name in said_by if name.strip()]
     lead_time = annotation.get("lead_time")
     return Decision(
         clip.role,
@@ -191,7 +196,7 @@ def _decision(place: str, annotation: Mapping[str, Any], clip: Clip, vocabulary:
         SKIPPED if skipped else outcome_of(labels, given=clip.given, proposed=clip.proposed) if labels else NOTHING,
         moment(str(annotation.get("updated_at") or annotation.get("created_at"))) or now(),
         clip.given,
-        float(lead_time) if isinstance(lead_time, int | float) else 0.0,
+        float(lead_time) if isinstance(lead_time, int | float) and 0 <= lead_time < math.inf else 0.0,
     )
 
 

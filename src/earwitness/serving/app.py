@@ -1,12 +1,14 @@
 """The review over HTTP: the page, and what it asks for. Answers are JSON; an error is {"error": one line}."""
 
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from ..errors import AudioError, EarwitnessError
 from ..reviewing import decision_files
@@ -15,15 +17,27 @@ from .desk import Desk
 STATIC = Path(__file__).parent / "static"
 # The page takes nothing from anywhere else; sounds and pictures fetched ahead are blobs.
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'"
-_KEPT_BY_THE_BROWSER = {"Cache-Control": "private, max-age=3600"}
+# A number is a place in this review's list: under the same address another review has the sound of another clip.
+_KEPT_BY_NOBODY = {"Cache-Control": "no-store"}
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "xml": "application/xml"}
 
 
-class Asking(BaseModel):
-    """Who asks: a reviewer, and the one open page of theirs that holds the clips it is given."""
+def _name(value: Any) -> Any:
+    """Returns a reviewer's name with single spaces, as it comes back from a CSV too; ValueError where it cannot."""
+    if not isinstance(value, str):
+        return value
+    name = " ".join(value.split())
+    if any(unicodedata.category(one) == "Cc" for one in name):
+        raise ValueError("holds control characters")
+    return name
 
-    reviewer: str = Field(min_length=1, max_length=100)
+
+class Asking(BaseModel):
+    """Who asks: a reviewer, the one open page of theirs that holds the clips it is given, and of which review it is."""
+
+    reviewer: Annotated[str, BeforeValidator(_name)] = Field(min_length=1, max_length=100)
     holder: str = Field(min_length=1, max_length=100)
+    review: str
 
 
 class Deciding(Asking):
@@ -49,23 +63,28 @@ class Routes:
         return {"name": "earwitness review", "icons": [{"src": "/static/icon.svg", "sizes": "any"}]}
 
     def about(self) -> dict[str, Any]:
-        """Returns what a page needs once: the classes, and the reviewer's name if one was given."""
-        return {"classes": self.desk.folder.vocabulary.names, "reviewer": self._reviewer}
+        """Returns what a page needs once: the classes, the reviewer's name if one was given, and which review it is."""
+        names = self.desk.folder.vocabulary.names
+        return {"classes": names, "reviewer": self._reviewer, "review": self.desk.review}
 
     def next(self, asking: Asking) -> dict[str, Any]:
         """Returns the clip to review and those to fetch ahead."""
+        self.desk.refuse_another_review(asking.review)
         return self.desk.next(asking.holder, asking.reviewer)
 
     def decide(self, said: Deciding) -> dict[str, Any]:
         """Keeps a decision, then returns as `next`: what is answered is on the disk."""
+        self.desk.refuse_another_review(said.review)
         return self.desk.decide(said.holder, said.reviewer, said.number, said.labels, seconds=said.seconds)
 
     def undo(self, asking: Asking) -> dict[str, Any]:
         """Takes the latest decision back."""
+        self.desk.refuse_another_review(asking.review)
         return self.desk.undo(asking.holder, asking.reviewer)
 
     def skipped(self, asking: Asking) -> dict[str, Any]:
         """Brings skipped clips back."""
+        self.desk.refuse_another_review(asking.review)
         return self.desk.bring_back_skipped(asking.holder, asking.reviewer)
 
     def renew(self, asking: Asking) -> dict[str, Any]:
@@ -88,12 +107,12 @@ class Routes:
 
     def sound(self, number: int) -> Response:
         """Returns a clip as wav."""
-        return Response(self.desk.media(number).wav, media_type="audio/wav", headers=_KEPT_BY_THE_BROWSER)
+        return Response(self.desk.media(number).wav, media_type="audio/wav", headers=_KEPT_BY_NOBODY)
 
     def picture(self, number: int) -> Response:
         """Returns a clip's spectrogram; how long it is stands in a header."""
         media = self.desk.media(number)
-        headers = _KEPT_BY_THE_BROWSER | {"X-Seconds": f"{media.seconds:.6f}"}
+        headers = _KEPT_BY_NOBODY | {"X-Seconds": f"{media.seconds:.6f}"}
         return Response(media.png, media_type="image/png", headers=headers)
 
 
@@ -102,6 +121,7 @@ def create_app(desk: Desk, *, reviewer: str = "") -> FastAPI:
     routes = Routes(desk, reviewer)
     app = FastAPI(title="earwitness review", docs_url=None, redoc_url=None)
     app.add_exception_handler(EarwitnessError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_nonsense)
     app.add_api_route("/", routes.page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/api/about", routes.about, methods=["GET"])
     for name in ("next", "decide", "undo", "skipped", "renew", "release"):
@@ -116,4 +136,17 @@ def create_app(desk: Desk, *, reviewer: str = "") -> FastAPI:
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
     """Returns one line about what went wrong; 422 for a sound that cannot be played, else 503: later may be better."""
-    return JSONResponse({"error": str(error)}, status_code=422 if isinstance(error, AudioError) else 503)
+    # What was sent may hold half of a surrogate pair, which UTF-8 cannot.
+    line = str(error).encode(errors="backslashreplace").decode()
+    return JSONResponse({"error": line}, status_code=422 if isinstance(error, AudioError) else 503)
+
+
+def _answer_nonsense(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about the first thing in a request that makes no sense.
+
+    FastAPI's own answer repeats what was sent, and fails where that is no JSON, as NaN and half of a surrogate pair.
+    """
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    return JSONResponse({"error": f"{place}: {first['msg']}; correct it, or load the page again"}, status_code=422)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class Desk:
 
     order: which clips come first, one of ORDERS. overlap: the share of clips, 0 to 1, that are put before two
     reviewers, drawn by their names. A holder is one open page of a reviewer's; a clip that it has is given to no other.
+    A clip's number is its place in `names`; `review` is a digest of these, as numbers mean nothing in another review.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Desk:
     ) -> None:
         self.folder, self.decisions = folder, decisions
         self.names = [ClipName(clip.role, clip.fname) for clip in folder.clips]
+        self.review = _digest("\0".join((folder.fingerprint, *chain.from_iterable(self.names)))).hex()
         self._order = {self.names[number]: number for number in ordered(folder, order)}
         self._twice = {name for name in self.names if _share(name) < overlap}
 
@@ -61,9 +64,9 @@ class Desk:
     def undo(self, holder: str, reviewer: str) -> dict[str, Any]:
         """Takes back a reviewer's latest decision; returns as `next`, with its clip first and what had been chosen."""
         with self.decisions.together():
-            decision = self.decisions.undo(reviewer, holder)
+            decision = self.decisions.undo(reviewer, holder, among=self._order)
             answer = self.next(holder, reviewer)
-        if decision and decision.clip in self._order:
+        if decision:
             number = self._order[decision.clip]
             others = [clip for clip in answer["clips"] if clip["number"] != number]
             answer["clips"] = [self.shown(number), *others][:_AHEAD]
@@ -75,6 +78,13 @@ class Desk:
         with self.decisions.together():
             self.decisions.bring_back_skipped(reviewer)
             return self.next(holder, reviewer)
+
+    def refuse_another_review(self, review: str) -> None:
+        """Raises ReviewError where a page was loaded from another review: its numbers are those of other clips."""
+        if review != self.review:
+            raise ReviewError(
+                "the review has begun anew, and its clips are others than this page's: load the page again"
+            )
 
     def clip(self, number: int) -> Clip:
         """Returns the clip of a number. ReviewError."""
@@ -101,8 +111,8 @@ class Desk:
 
     def progress(self, reviewer: str = "") -> dict[str, Any]:
         """Returns how many clips are settled, of how many, and a reviewer's own count."""
-        heard, own, skipped = self.decisions.counts(reviewer)
-        return {"clips": len(self.names), "settled": min(heard, len(self.names)), "own": own, "own_skipped": skipped}
+        heard, own, skipped = self.decisions.counts(reviewer, among=self._order)
+        return {"clips": len(self.names), "settled": heard, "own": own, "own_skipped": skipped}
 
     def _answer(self, taken: Taken, reviewer: str) -> dict[str, Any]:
         return {
@@ -149,5 +159,8 @@ def refuse_changed_store(folder: ReviewFolder) -> None:
 
 def _share(name: ClipName, salt: str = "") -> float:
     """Returns a number from 0 to 1 that is drawn by a clip's name."""
-    digest = hashlib.blake2b("\0".join((salt, *name)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return int.from_bytes(_digest("\0".join((salt, *name))), "big") / 2**64
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

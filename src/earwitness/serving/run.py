@@ -31,12 +31,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        advice = (
-            "taken by another program; give another --port, or 0 for any"
-            if taken
-            else f"{error.strerror}; give another --host"
-        )
+        advice = {
+            errno.EADDRINUSE: "taken by another program; give another --port, or 0 for any",
+            errno.EACCES: "not allowed to you; give a --port from 1024 on, or 0 for any",
+        }.get(error.errno or 0, f"{error.strerror}; give another --host")
         raise ReviewError(f"{host}:{port}: {advice}") from None
     return listener
 

@@ -4,13 +4,13 @@
 
 const $ = (id) => document.getElementById(id);
 const audio = $("audio");
-const state = { classes: [], reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
+const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
 const media = new Map(); // number -> promise of {sound, picture, seconds}
 
 // --- the server ---
 
 async function ask(path, extra = {}) {
-  const body = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, ...extra });
+  const body = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, review: state.review, ...extra });
   let response;
   try {
     response = await fetch("/api/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
@@ -460,13 +460,14 @@ async function start() {
   }
   setInterval(() => { if (state.queue.length) ask("renew").catch(() => {}); }, 60000);
   window.addEventListener("pagehide", () => {
-    const asking = JSON.stringify({ reviewer: state.reviewer, holder: state.holder });
+    const asking = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, review: state.review });
     if (state.reviewer) navigator.sendBeacon("/api/release", new Blob([asking], { type: "application/json" }));
   });
   try {
     const about = await (await fetch("/api/about")).json();
     state.classes = about.classes;
-    const asked = new URLSearchParams(location.search).get("reviewer");
+    state.review = about.review;
+    const asked = (new URLSearchParams(location.search).get("reviewer") || "").trim();
     const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
     const name = asked || kept(localStorage, "earwitness.reviewer") || (here ? about.reviewer : "");
     if (name) await begin(name); else askName();
