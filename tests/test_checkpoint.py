@@ -84,6 +84,16 @@ def test_a_checkpoint_of_another_network_is_refused(change: str, words: str, tmp
     assert "\n" not in message and len(message) < 600
 
 
+def test_a_checkpoint_with_a_part_missing_is_not_taken_for_another_networks(tmp_path: Path) -> None:
+    place = Place(1, 5)
+    network, optimizer = trained()
+    checkpoint.save_checkpoint(tmp_path, place, network, optimizer)
+    path = tmp_path / place.name
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(RunError, match="not a checkpoint that can be read"):
+        checkpoint.restore(path, network)
+
+
 def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
     torn = tmp_path / Place(1, 3).name
     torn.write_bytes(b"\x10\x00\x00\x00")

@@ -77,9 +77,7 @@ def place_of(path: Path) -> Place:
     try:
         header = _header(path)
     except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(
-            f"{path}: not a checkpoint that can be read ({error}); delete it to go on from the one before"
-        ) from None
+        raise _unreadable(path, error) from None
     if header.get("format") != CHECKPOINT_FORMAT:
         raise RunError(f"{path}: written by another version of earwitness; start the run anew in another folder")
     return Place(header["stage"], header["step"])
@@ -100,7 +98,9 @@ def restore(
         network.load_state_dict(below("network.", tensors))
         if average is not None:
             average.load_state_dict(below("average.", tensors))
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from None
+    except RuntimeError as error:
         raise RunError(
             f"{path}: not of the network that the run's recipe describes ({shorten(str(error), 200)}); give the recipe "
             "that it was trained with, or delete it to go on from the one before"
@@ -168,6 +168,11 @@ def new_network(settings: recipe.Recipe, *, classes: int, mixed_precision: bool 
 def below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Returns the tensors whose names begin with a prefix, named without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    cause = " ".join(str(error).split())
+    return RunError(f"{path}: not a checkpoint that can be read ({cause}); delete it to go on from the one before")
 
 
 def _shipped(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from .. import checkpoint, corpus, journal, logmel, patches, recipe, stages, start
 from ..errors import RecipeError, RunError
@@ -74,11 +73,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     if not head["finished"] or not newest:
         raise RunError(f"{folder}: the run is not finished; go on with `earwitness train --resume`, or give another")
     network = checkpoint.new_network(settings, classes=len(store.vocabulary))
-    try:
-        checkpoint.restore(newest[0], network, None)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        cause = " ".join(str(error).split())
-        raise RunError(f"{newest[0]}: cannot be read ({cause}); delete it, then `earwitness train --resume`") from None
+    checkpoint.restore(newest[0], network, None)
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
