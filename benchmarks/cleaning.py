@@ -28,7 +28,7 @@ from cleanlab.internal.multilabel_scorer import ClassLabelScorer, MultilabelScor
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earwitness import audio, calibration, layouts, tables
-from earwitness.cleaning import findings, hearing, judging
+from earwitness.cleaning import hearing, judging, summary
 from earwitness.corpus import Store
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results-cleaning.md"
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> None:
     compare(options, common, "missing labels", ~given, true, p, {"heard alone": heard})
     for row in rates_inside(judged, chosen, true, given):
         append(options.results, **common, **row)
-    for name, labels in (("as given", given), ("as cleaned", p >= 0.5)):  # as findings.is_believed has it
+    for name, labels in (("as given", given), ("as cleaned", p >= 0.5)):  # as verdicts.is_believed has it
         for what, of in ((f"labels {name} that are right", labels), (f"true labels among those {name}", true)):
             append(
                 options.results,
@@ -158,7 +158,7 @@ def rates_inside(
     inside: dict[str, list[bool]] = {"wrong": [], "missing": []}
     for column in range(true.shape[1]):
         y, g = true[:, column], given[:, column]
-        wrong, missing = findings.rates(
+        wrong, missing = summary.rates(
             rng, judged.probability[chosen][:, column], g, shift_deviation=judged.shift_deviation
         )
         for name, interval, number, count in (

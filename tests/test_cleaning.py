@@ -15,9 +15,9 @@ import soundfile
 from conftest import RATE_HZ, Earwitness, tone
 from earwitness import corpus, files, layouts, recipe
 from earwitness.calibration import Calibration
-from earwitness.cleaning import clean, findings, judging
-from earwitness.cleaning.findings import Limits, Verdict
+from earwitness.cleaning import clean, judging, originals, summary, verdicts
 from earwitness.cleaning.judging import Judged
+from earwitness.cleaning.verdicts import Limits, Verdict
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.reviewing import folder as review_folder
@@ -40,14 +40,14 @@ def beliefs(store: Store, probability: np.ndarray) -> Judged:
      (False, 0.1, "unsure")],
 )  # fmt: skip
 def test_verdicts_by_hand(given: bool, probability: float, expected: str) -> None:
-    assert findings.verdict(given, probability, Limits(sure=0.75)) == expected
+    assert verdicts.verdict(given, probability, Limits(sure=0.75)) == expected
 
 
 def test_given_tags_and_likely_ones_are_listed(tiny_store: Path) -> None:
     store = Store(tiny_store)
     p = np.full((20, 4), 0.01)
     p[15, 2] = 0.3
-    found = findings.verdicts(beliefs(store, p), store, np.full(20, 0.5), Limits(least=0.05))
+    found = verdicts.verdicts(beliefs(store, p), store, np.full(20, 0.5), Limits(least=0.05))
     listed = {(one.place, one.column) for one in found}
     assert listed == {(int(place), int(column)) for place, column in np.argwhere(store.labels[:20] > 0)} | {(15, 2)}
     # 64 frames a second, and half a second that was cut off.
@@ -58,16 +58,16 @@ def test_cleaned_labels_are_those_believed() -> None:
     def one(kind: str, p: float) -> Verdict:
         return Verdict(0, 0, 0, 1, kind, p, p, 0.0, 1.0)
 
-    assert findings.is_believed(one("keep", 0.9)) and findings.is_believed(one("add", 0.9))
-    assert findings.is_believed(one("unsure", 0.6)) and not findings.is_believed(one("unsure", 0.4))
-    assert not findings.is_believed(one("drop", 0.1))
+    assert verdicts.is_believed(one("keep", 0.9)) and verdicts.is_believed(one("add", 0.9))
+    assert verdicts.is_believed(one("unsure", 0.6)) and not verdicts.is_believed(one("unsure", 0.4))
+    assert not verdicts.is_believed(one("drop", 0.1))
 
 
 def test_rates_of_certain_beliefs() -> None:
     """Of four given, one is wrong; of four truly there, one was not given: no doubt, hardly an interval."""
     p = np.array([0.9999, 0.9999, 0.9999, 0.0001, 0.9999, 0.0001])
     given = np.array([True, True, True, True, False, False])
-    wrong, missing = findings.rates(np.random.default_rng(0), p, given, shift_deviation=0.1)
+    wrong, missing = summary.rates(np.random.default_rng(0), p, given, shift_deviation=0.1)
     assert wrong.rate == pytest.approx(0.25, abs=0.01) and missing.rate == pytest.approx(0.25, abs=0.01)
     assert wrong.high - wrong.low < 0.01
 
@@ -80,8 +80,8 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Bark\n")
     corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
     store = Store(tmp_path / "store")
-    found = findings.trimmed_seconds(
-        store, np.array([0, 1]), findings.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
+    found = originals.trimmed_seconds(
+        store, np.array([0, 1]), originals.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
     )
     np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
 
@@ -124,7 +124,7 @@ def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_
     assert (cleaned / "cleaned.csv").read_text().startswith("fname,labels,split\n")
     store = Store(tiny_store)
     store.clips = (replace(store.clips[0], recordings=("x", "y")), *store.clips[1:])
-    findings.write_cleaned(tmp_path / "cleaned.csv", [], store, findings.require_sounds(store, None))
+    verdicts.write_cleaned(tmp_path / "cleaned.csv", [], store, originals.require_sounds(store, None))
     clips = layouts.read_dataset(tmp_path / "cleaned.csv").clips
     assert [clip.recordings for clip in clips if clip.recordings] == [("x", "y")]
     assert clips[0].path == store.clips[0].path

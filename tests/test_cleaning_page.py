@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 
 from conftest import tone
-from earwitness.cleaning import findings
+from earwitness.cleaning import originals
 from earwitness.cleaning import page as cleanpage
-from earwitness.cleaning.findings import Verdict
+from earwitness.cleaning.verdicts import Verdict
 from earwitness.corpus import Store
 
 
@@ -30,7 +30,7 @@ def test_silence_and_nothing() -> None:
 def test_the_page_stops_growing(tiny_store: Path, monkeypatch) -> None:
     store = Store(tiny_store)
     monkeypatch.setattr(cleanpage, "_MOST_BYTES", 1)
-    page = cleanpage._Page(store, findings.require_sounds(store, None))
+    page = cleanpage._Page(store, originals.require_sounds(store, None))
     ones = [Verdict(row, row, 0, 1, "drop", 0.1, 0.1, 0.0, 1.0) for row in (0, 0, 1)]
     for one in ones:
         page.embed(one)
@@ -39,7 +39,7 @@ def test_the_page_stops_growing(tiny_store: Path, monkeypatch) -> None:
 
 def test_evidence_lies_inside_the_picture(tiny_store: Path) -> None:
     store = Store(tiny_store)
-    page = cleanpage._Page(store, findings.require_sounds(store, None))
+    page = cleanpage._Page(store, originals.require_sounds(store, None))
     row = next(row for row in range(len(store.clips)) if store.length(row) > 200)
     one = Verdict(row, row, 0, 1, "drop", 0.1, 0.1, 1.0, 2.0)
     page.embed(one)

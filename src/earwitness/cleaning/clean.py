@@ -1,18 +1,16 @@
 """The journey of `clean`: from runs and a store to verdicts, a cleaned clip list, figures and a page."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import files
 from ..corpus import Store
 from ..dataset import Problem
 from ..errors import RunError
-from . import findings, hearing, judging
-from .findings import DEFAULT_LIMITS, Limits
+from . import hearing, judging, originals, outfolder, summary, twins, verdicts
 from .judging import UNWATCHED, Watcher
 from .page import write as write_page
+from .verdicts import DEFAULT_LIMITS, Limits
 
 
 class Cleaning(NamedTuple):
@@ -36,27 +34,17 @@ def clean(
 
     RunError where a run, the store, the folder or the sound files are not what they should be, before any work.
     """
-    findings.refuse_one_class(store)
-    findings.refuse_strange_folder(out, store)
+    refuse_one_class(store)
+    outfolder.refuse_strange(out, store)
     opened = [hearing.open_run(run, store) for run in runs]
     refuse_same_run(opened)
-    sounds = findings.require_sounds(store, audio_root)
+    sounds = originals.require_sounds(store, audio_root)
     for run in opened:
         if not run.same_store:
             watcher.note(f"{run.folder}: learnt from another store, so none of its clips count as held out")
-    with _alone(out):
-        findings.refuse_strange_folder(out, store)  # once more: another call may have begun in it meanwhile
-        files.remove_parts(out)
+    with outfolder.alone(out):
+        outfolder.refuse_strange(out, store)  # once more: another call may have begun in it meanwhile
         return _carried_out(opened, store, out, limits=limits, sounds=sounds, page=page, watcher=watcher)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Holds a folder while the block runs: files of two calls side by side would fit no single judgement."""
-    (out / "heard").mkdir(parents=True, exist_ok=True)
-    busy = RunError(f"{out}: another `earwitness clean` is writing there; wait for it, or give another --out")
-    with files.lock(out / "heard" / "lock", busy=busy):
-        yield
 
 
 def _carried_out(
@@ -71,21 +59,30 @@ def _carried_out(
 ) -> Cleaning:
     """Hears, judges and writes."""
     judged = judging.judge(opened, store, out / "heard", watcher)
-    cuts = findings.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
-    verdicts = findings.verdicts(judged, store, cuts.seconds, limits)
+    cuts = originals.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
+    passed = verdicts.verdicts(judged, store, cuts.seconds, limits)
     watcher.begun("looking for duplicates", len(store.clips))
-    twins = findings.find_duplicates(store, on_clip=watcher.advanced)
-    findings.write_verdicts(out / "verdicts.csv", verdicts, store, sounds)
-    left_out = findings.write_cleaned(out / "cleaned.csv", verdicts, store, sounds)
-    findings.write_duplicates(out / "duplicates.csv", twins.pairs, store, sounds)
-    content = findings.summary(judged, store, verdicts, twins, left_out)
+    pairs = twins.find(store, on_clip=watcher.advanced)
+    verdicts.write(out / "verdicts.csv", passed, store, sounds)
+    left_out = verdicts.write_cleaned(out / "cleaned.csv", passed, store, sounds)
+    twins.write(out / "duplicates.csv", pairs.pairs, store, sounds)
+    content = summary.content_of(judged, store, passed, pairs, left_out)
     if page:
-        write_page(out / findings.PAGE, content, verdicts, twins, store, sounds, watcher)
+        write_page(out / outfolder.PAGE, content, passed, pairs, store, sounds, watcher)
     else:
         # A page of an earlier call would show other verdicts than those beside it.
-        (out / findings.PAGE).unlink(missing_ok=True)
-    findings.write_summary(out / "summary.json", content)
+        (out / outfolder.PAGE).unlink(missing_ok=True)
+    summary.write(out / "summary.json", content)
     return Cleaning(content, cuts.problems)
+
+
+def refuse_one_class(store: Store) -> None:
+    """Raises RunError where a store has a single class: all its clips hold it, so absence could not be learnt."""
+    if len(store.vocabulary) < 2:
+        raise RunError(
+            f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
+            "prepare and train again with clips of another class"
+        )
 
 
 def refuse_same_run(runs: Sequence[hearing.Run]) -> None:

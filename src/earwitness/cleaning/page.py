@@ -21,8 +21,9 @@ from jinja2 import Environment, PackageLoader
 from .. import audio, files
 from ..corpus import Store, reading
 from ..errors import AudioError
-from .findings import Twins, Verdict
 from .judging import Watcher
+from .twins import Twins
+from .verdicts import Verdict
 
 matplotlib.use("Agg")
 from matplotlib import image as matplotlib_image
@@ -92,9 +93,9 @@ class _Page:
     def embed(self, one: Verdict) -> None:
         """Puts a verdict's clip into the page: a stretch of it that holds the evidence, while there is room.
 
-        A clip whose file cannot be read any more is left out.
+        A clip whose file cannot be read any more is its picture alone.
         """
-        if one.row in self.spans or self.size > _MOST_BYTES or math.isnan(one.start_seconds):
+        if one.row in self.spans or self.size > _MOST_BYTES:
             return
         try:
             with reading(self.sounds[one.row]):

@@ -35,12 +35,12 @@ def clean(
 
     opened = corpus.Store(store)
     use_threads(threads)
-    from ..cleaning import clean, findings
+    from ..cleaning import clean, verdicts
 
     with Watching() as watcher:
         found = clean.clean(
             [run, *(others or [])], opened, out,
-            limits=findings.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
+            limits=verdicts.Limits(sure, least), audio_root=audio_root, page=page, watcher=watcher,
         )  # fmt: skip
     _tell(found.summary, out, page=page)
     end_with_problems(found.problems, "sound files that cannot be read any more; their tags have no seconds")

@@ -1,0 +1,113 @@
+"""Keep, drop, add or unsure, for every clip and tag: verdicts.csv, and cleaned.csv, a clip list for `prepare`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import tables
+from ..corpus import Store
+from ..reviewing import folder as review_folder
+from .judging import Judged
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What becomes a verdict: at least `sure` is keep or add, at most 1 - `sure` of a given tag is drop, all between is
+    unsure. Tags that were not given are listed from `least` on."""
+
+    sure: float = 0.75
+    least: float = 0.05
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Verdict(NamedTuple):
+    """A clip and a tag: the clip's row in the store and its place among those judged, the class, what was given (0 or
+    1), what to do about it, P(truly present), the same by ear alone, where the evidence is in the file, NaN where that
+    cannot be read any more."""
+
+    row: int
+    place: int
+    column: int
+    given: int
+    verdict: str
+    probability: float
+    heard: float
+    start_seconds: float
+    end_seconds: float
+
+
+def verdict(given: bool, probability: float, limits: Limits) -> str:
+    """Returns keep, drop, add or unsure."""
+    if probability >= limits.sure:
+        return "keep" if given else "add"
+    return "drop" if given and probability <= 1.0 - limits.sure else "unsure"
+
+
+def verdicts(judged: Judged, store: Store, trimmed_seconds: NDArray[np.float64], limits: Limits) -> list[Verdict]:
+    """Returns the verdicts on all given tags, and on those not given that are likely enough, in the store's order.
+
+    trimmed_seconds (clips,): what `prepare` cut off each file's beginning, so that the evidence lies in the file; NaN
+    where that is unknown.
+    """
+    second = store.features.sample_rate_hz / store.features.hop_length
+    listed = np.argwhere((judged.given > 0) | (judged.probability >= limits.least))
+    return [
+        Verdict(
+            int(judged.rows[place]), int(place), int(column), int(judged.given[place, column] > 0),
+            verdict(judged.given[place, column] > 0, float(judged.probability[place, column]), limits),
+            float(judged.probability[place, column]), float(judged.heard[place, column]),
+            float(trimmed_seconds[place] + judged.first_frame[place, column] / second),
+            float(trimmed_seconds[place] + judged.end_frame[place, column] / second),
+        )
+        for place, column in listed
+    ]  # fmt: skip
+
+
+def is_believed(one: Verdict) -> bool:
+    """Tells whether a tag is among the cleaned labels: it is kept or added, or unsure and likelier than not."""
+    return one.verdict in {"keep", "add"} or (one.verdict == "unsure" and one.probability >= 0.5)
+
+
+def write(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
+    """Writes verdicts.csv; a clip whose sound cannot be read any more has no seconds."""
+    rows = (
+        (
+            store.clips[one.row].fname, store.clips[one.row].role, store.vocabulary.names[one.column], one.given,
+            one.verdict, f"{one.probability:.4f}", f"{one.heard:.4f}", _seconds(one.start_seconds),
+            _seconds(one.end_seconds), sounds[one.row],
+        )
+        for one in found
+    )  # fmt: skip
+    tables.write_csv(path, review_folder.COLUMNS, rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else ""
+
+
+def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
+    """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that are left out for want of a label.
+
+    Curated and test clips keep their labels, and all their recordings, where the store knows any.
+    """
+    believed: dict[int, list[str]] = {}
+    for one in found:
+        if is_believed(one):
+            believed.setdefault(one.row, []).append(store.vocabulary.names[one.column])
+    rows, left_out = [], []
+    for row, clip in enumerate(store.clips):
+        labels = believed.get(row, []) if clip.role == "noisy" else list(clip.labels)
+        if labels:
+            rows.append((sounds[row].absolute(), ",".join(labels), clip.role, ",".join(clip.recordings)))
+        else:
+            left_out.append(clip.fname)
+    columns = ("fname", "labels", "split", "recording")
+    width = len(columns) if any(clip.recordings for clip in store.clips) else len(columns) - 1
+    tables.write_csv(path, columns[:width], (row[:width] for row in rows))
+    return left_out
