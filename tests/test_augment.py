@@ -106,6 +106,16 @@ def test_overlay_is_the_sum_of_powers_at_the_drawn_level() -> None:
     np.testing.assert_allclose(found * std, expected, atol=1e-3)
 
 
+def test_an_overlay_leaves_a_band_without_sound_alone() -> None:
+    """The filters of the lowest of very many bands touch no bin: their level is the floor throughout, deviation 0."""
+    patches = np.array([[[0.5, 0.0]], [[-0.5, 0.0]]], np.float32)
+    overlay = augment.Overlay(np.array([0.0, 3.0], np.float32), np.array([1, 0]))
+    found = augment.overlay_patches(patches, overlay, std=np.array([10.0, 0.0], np.float32))
+    alone = augment.overlay_patches(patches[..., :1], overlay, std=np.array([10.0], np.float32))
+    np.testing.assert_array_equal(found[..., :1], alone)
+    np.testing.assert_array_equal(found[..., 1], 0)
+
+
 def test_overlaid_labels_are_those_of_both() -> None:
     labels = np.array([[1.0, 0.0, 0.5], [0.0, 0.0, 0.5]], np.float32)
     overlay = augment.Overlay(np.array([3.0, np.inf], np.float32), np.array([1, 0]))

@@ -333,3 +333,4 @@ def test_a_band_that_never_varies_is_divided_by_one(constant: float) -> None:
     clips = [np.full((frames, 2), constant) for frames in (3, 7, 11)]
     mean, std = logmel.running_moments(clips)
     np.testing.assert_allclose(logmel.normalise([[constant, constant + 2]], mean, std), [[0, 2]], atol=1e-4)
+    np.testing.assert_array_equal(logmel.deviation(std), 0)

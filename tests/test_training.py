@@ -201,6 +201,13 @@ def test_every_option_trains(store: Store, tmp_path: Path, changes: list[str]) -
     assert len(witness.steps) == 8 and np.isfinite([step.loss for step in witness.steps]).all()
 
 
+def test_a_band_without_sound_trains_under_overlays(store: Store, tmp_path: Path) -> None:
+    """Its deviation in the store is 0, or rounding error."""
+    store.moments.std[:2] = 0.0, 1e-7
+    witness = run(store, tmp_path / "run", "augmentation.overlay_chance=1", "training.evaluate_every_steps=0")
+    assert len(witness.steps) == 8 and np.isfinite([step.loss for step in witness.steps]).all()
+
+
 # --- starting from another run ---
 
 

@@ -128,17 +128,20 @@ def overlay_patches(patches: Floats, overlay: Overlay, *, std: Floats) -> Floats
     """Returns the log-mels of two sounds at once, (n, frames, bands), normalised as they came; a new array.
 
     The powers of both add up: 10 log10(10^(x_1 / 10) + 10^((x_2 - level) / 10)), x in dB; the louder of the two keeps
-    its level. `std` (bands,) dB is what the patches were divided by; their mean cancels out.
+    its level. `std` (bands,) dB is what the patches were divided by; their mean cancels out. A band that never varied,
+    of deviation 0, holds no sound and stays as it is.
     """
     (rows,) = np.nonzero(np.isfinite(overlay.level_db))
     nepers = math.log(10.0) / 10.0
     level = nepers * overlay.level_db[rows, None, None]
-    scale = np.asarray(std * nepers, patches.dtype)
+    varied = std > 0
+    scale = np.asarray(np.where(varied, std, 1) * nepers, patches.dtype)
     first = patches[rows] * scale + np.minimum(level, 0.0)
     second = patches[overlay.partner[rows]] * scale - np.maximum(level, 0.0)
     out = np.array(patches)
     # As numpy's logaddexp, in a quarter of its time.
-    out[rows] = (np.maximum(first, second) + np.log1p(np.exp(-np.abs(first - second)))) / scale
+    summed = (np.maximum(first, second) + np.log1p(np.exp(-np.abs(first - second)))) / scale
+    out[rows] = np.where(varied, summed, patches[rows])
     return out
 
 

@@ -236,9 +236,15 @@ def normalise(log_mel: npt.ArrayLike, mean: npt.ArrayLike, std: npt.ArrayLike) -
 
     A band that never varied (std 0) is divided by 1.
     """
-    spread = np.asarray(std, dtype=np.float32)
+    spread = deviation(std)
     centred = np.asarray(log_mel, dtype=np.float32) - np.asarray(mean, dtype=np.float32)
-    return np.divide(centred, np.where(spread > _NO_DEVIATION_DB, spread, 1), dtype=np.float32)
+    return np.divide(centred, np.where(spread > 0, spread, 1), dtype=np.float32)
+
+
+def deviation(std: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Return per-band standard deviations as float32, 0 where they are rounding error: such a band never varied."""
+    found = np.asarray(std, dtype=np.float32)
+    return np.where(found > _NO_DEVIATION_DB, found, np.float32(0))
 
 
 def _peak(samples: npt.NDArray[np.float32]) -> float:

@@ -19,6 +19,7 @@ from . import (
     batches,
     checkpoint,
     corpus,
+    logmel,
     losses,
     lwlrap,
     pseudolabels,
@@ -278,13 +279,13 @@ class _Run:
                 batch.y_w,
                 rng=batch.rng,
                 settings=settings,
-                std=self._store.moments.std,
+                std=logmel.deviation(self._store.moments.std),
                 device=device,
             )
         return pseudolabels.algorithm_1(
             batch.v, batch.y_v, batch.w, batch.y_w,
             teacher=self._labeller.teacher_logits, rng=batch.rng, settings=settings, stage=stage,
-            std=self._store.moments.std, device=device,
+            std=logmel.deviation(self._store.moments.std), device=device,
         )  # fmt: skip
 
     def _loss_terms(
