@@ -41,6 +41,11 @@ def test_doubled_labels_are_the_reports_example() -> None:
     assert doubled.dtype == np.float32
 
 
+def test_a_label_that_is_not_known_is_so_in_one_direction_alone() -> None:
+    doubled = augment.double_labels(np.full((2, 1), np.nan, np.float32), np.array([False, True]))
+    np.testing.assert_array_equal(doubled, [[np.nan, 0], [0, np.nan]])
+
+
 def test_half_of_the_patches_are_reversed() -> None:
     assert augment.draw_reversal(np.random.default_rng(1), patches=20_000).mean() == pytest.approx(0.5, abs=0.02)
 

@@ -141,3 +141,17 @@ def test_unknown_labels_are_left_out_of_cross_entropy() -> None:
     loss.backward()
     assert loss.item() == pytest.approx(math.log(2))
     assert logits.grad is not None and logits.grad.tolist() == [[-0.5, 0.0]]
+
+
+@pytest.mark.parametrize("noisy_rows", ["same", "bootstrapped", "generalised"])
+def test_unknown_labels_are_left_out_however_noisy_rows_are_judged(noisy_rows: str) -> None:
+    """As if the class were not there, to the gradient."""
+    settings = Loss(kind="cross-entropy", noisy_rows=noisy_rows).model_dump()  # type: ignore[arg-type]
+    labels = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, math.nan]])
+    logits = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]], requires_grad=True)
+    loss = losses.head_terms(logits, logits, labels, **settings, curated_rows=1)["cross-entropy"]
+    loss.backward()
+    alone = [losses.head_terms(logits[row : row + 1, :known], logits, labels[row : row + 1, :known], **settings,
+                               curated_rows=1 - row)["cross-entropy"] for row, known in ((0, 3), (1, 2))]  # fmt: skip
+    torch.testing.assert_close(loss, (alone[0] + alone[1]) / 2)
+    assert logits.grad is not None and logits.grad.isfinite().all() and logits.grad[1, 2] == 0

@@ -106,6 +106,13 @@ def test_given_labels_need_no_teacher() -> None:
     np.testing.assert_array_equal(found.for_student.y[2:], y_w)
 
 
+def test_without_mixup_a_label_that_is_not_known_stays_with_its_row() -> None:
+    y = torch.tensor([[math.nan, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    for seed in range(5):  # shuffles that give the first row to each of the others are among them
+        found = pseudolabels.mixed(pseudolabels.Rows(y.nan_to_num(), y), rng=np.random.default_rng(seed), alpha=0)
+        torch.testing.assert_close(found.y, y, equal_nan=True)
+
+
 def test_supervised_gives_all_rows_to_both_heads() -> None:
     (v, y_v), (w, y_w) = rows(2, seed=1), rows(3, seed=2)
     found = pseudolabels.supervised(v, y_v, w, y_w, rng=np.random.default_rng(0), settings=PLAIN, std=STD, device=CPU)

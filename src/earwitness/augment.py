@@ -83,10 +83,10 @@ def double_labels(labels: Floats, reversed_: Booleans) -> Floats:
     """Returns labels over twice the classes: a reversed patch carries its labels in the second half.
 
     Report: section 2.2. (0, 1, 1) becomes (0, 1, 1 | 0, 0, 0), and reversed (0, 0, 0 | 0, 1, 1).
-    (n, classes) -> (n, 2 * classes).
+    The other half is 0, also of a label that is NaN, not known. (n, classes) -> (n, 2 * classes).
     """
-    backwards = reversed_[:, None]
-    return np.concatenate([labels * ~backwards, labels * backwards], axis=1)
+    backwards, absent = reversed_[:, None], np.zeros_like(labels)
+    return np.concatenate([np.where(backwards, absent, labels), np.where(backwards, labels, absent)], axis=1)
 
 
 class Mixing(NamedTuple):

@@ -75,12 +75,14 @@ def generalised_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, *, q: 
     """Returns each row's sum_c [y (1 - p^q) + (1 - y) (1 - (1-p)^q)] / q, (n,): it forgives what is far off.
 
     Not in the report. The loss L_q of Zhang and Sabuncu (arXiv 1805.07836, section 3.3), taken for every class by
-    itself: cross-entropy as q goes to 0, the mean absolute error at 1.
+    itself: cross-entropy as q goes to 0, the mean absolute error at 1. A label that is NaN is left out, as there.
     """
-    logits, labels = logits.float(), labels.float()
+    known = ~labels.isnan()
+    logits, labels = logits.float(), labels.float().nan_to_num()
     p_to_q = torch.exp(q * functional.logsigmoid(logits))
     not_p_to_q = torch.exp(q * functional.logsigmoid(-logits))
-    return ((labels * (1.0 - p_to_q) + (1.0 - labels) * (1.0 - not_p_to_q)) / q).sum(dim=1)
+    per_class = (labels * (1.0 - p_to_q) + (1.0 - labels) * (1.0 - not_p_to_q)) / q
+    return (per_class * known).sum(dim=1)
 
 
 def head_terms(

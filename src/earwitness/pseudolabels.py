@@ -113,7 +113,12 @@ def label_noisy(noisy: Augmented, *, teacher: Teacher, stage: Stage, doubled: bo
 
 
 def mixed(rows: Rows, *, rng: Generator, alpha: float) -> Rows:
-    """Returns the rows mixed with one shuffle of themselves, patches and labels by the same draw. Report: Eq. 2."""
+    """Returns the rows mixed with one shuffle of themselves, patches and labels by the same draw. Report: Eq. 2.
+
+    alpha = 0: the rows as they are.
+    """
+    if not alpha:  # a share of 0 of a label that is NaN would still be NaN
+        return rows
     mixing = augment.draw_mixup(rng, rows=len(rows.x), alpha=alpha)
     return Rows(augment.apply_mixup(rows.x, mixing), augment.apply_mixup(rows.y, mixing))
 
