@@ -52,7 +52,9 @@ def test_overrides_come_after_the_file(tmp_path: Path) -> None:
         (["netwrk.width=1"], ["netwrk", "network.width"]),
         (["network.width=9"], ["network.width = 9", "less than or equal to 4"]),
         (["loss.kind=cross-entrpy"], ["loss.kind", "'cross-entropy'"]),
-        (["stage2.curated=0"], ["stage2", "curated >= 1"]),
+        (["stage2.curated=1"], ["stage2", "curated >= 2"]),
+        (["patches.frames=8", "network.input_pooling=2"], ["input_pooling = 2", "frames", ">= 16"]),
+        (["features.mel_bands=24", "network.input_pooling=4"], ["input_pooling = 4", "mel_bands >= 32"]),
         (["features.fmax_hz=20000"], ["fmax_hz", "half of sample_rate_hz"]),
         (["stage2.pseudo_labels=masked"], ["masked", "cross-entropy"]),
         (["nonsense"], ["nonsense", "section.field=value"]),
@@ -63,7 +65,7 @@ def test_refusals_name_field_value_and_range_all_at_once(overrides: list[str], w
     with pytest.raises(RecipeError) as refused:
         recipe.load(None, overrides)
     message = str(refused.value)
-    assert "\n" not in message
+    assert "\n" not in message and ": :" not in message
     for word in words:
         assert word in message, message
 

@@ -81,3 +81,10 @@ def test_a_stage_without_steps_is_left_out_and_none_at_all_refused() -> None:
     nothing = [f"{stage}.{length}=0" for stage in ("stage1", "stage2") for length in ("ramp_steps", "anneal_steps")]
     with pytest.raises(RunError, match="nothing to train: no stage has both steps and clips"):
         stages.plan(recipe.load(None, nothing), clips(10, 10))
+
+
+def test_a_stage_whose_epochs_come_to_no_step_is_left_out_with_a_note() -> None:
+    """Else the next stage would not be the first, and ask a teacher that has learnt nothing for labels."""
+    settings = recipe.load(None, ["stage1.ramp_epochs=0.1", "stage1.anneal_epochs=0.2"])
+    (only,), (note,) = stages.plan(settings, clips(12, 64))
+    assert only.number == 2 and "stage 1 is left out" in note

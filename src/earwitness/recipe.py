@@ -177,8 +177,9 @@ class Stage(Section):
     def _has_rows(self) -> Self:
         if self.curated + self.noisy < 2:
             raise ValueError("a batch needs at least 2 rows; curated + noisy is less")
-        if self.method == "teacher-student" and not (self.curated and self.noisy):
-            raise ValueError("method = teacher-student needs curated >= 1 and noisy >= 1")
+        # The teacher's rows are curated ones, and its head normalises over them.
+        if self.method == "teacher-student" and not (self.curated >= 2 and self.noisy):
+            raise ValueError("method = teacher-student needs curated >= 2 and noisy >= 1")
         return self
 
     def lengths(self, steps_per_epoch: int) -> tuple[int, int]:
@@ -242,6 +243,14 @@ class Recipe(Section):
     def _masks_only_in_cross_entropy(self) -> Self:
         if self.loss.kind != "cross-entropy" and any(stage.pseudo_labels == "masked" for stage in self.stages):
             raise ValueError("pseudo_labels = masked needs loss.kind = cross-entropy, which can leave classes out")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_a_cell(self) -> Self:
+        # Table 1 halves frames and bands three times, after pooling.
+        least = 8 * self.network.input_pooling
+        if min(self.patches.frames, self.features.mel_bands) < least:
+            raise ValueError(f"input_pooling = {self.network.input_pooling} needs frames and mel_bands >= {least}")
         return self
 
     @property
@@ -365,7 +374,7 @@ def _explain(problem: Mapping[str, Any]) -> str:
         return f"unknown field {place}; {_nearest(place)}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error":
-        return f"{place}: {message}"
+        return f"{place}: {message}" if place else message  # no place: it lies between two sections
     return f"{place} = {_toml(problem['input'])}: {message[0].lower()}{message[1:]}"
 
 

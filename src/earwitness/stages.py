@@ -67,7 +67,11 @@ def plan(settings: recipe.Recipe, chosen: Split, *, world: int = 1) -> tuple[tup
                 "as given: the store has no others"
             )
         epoch = batches.steps_per_epoch(possible, curated=len(chosen.curated), noisy=len(chosen.noisy), world=world)
-        planned.append(PlannedStage(number, possible, *possible.lengths(epoch)))
+        lengths = possible.lengths(epoch)
+        if not sum(lengths):
+            notes.append(f"stage {number} is left out: its epochs, of {epoch} steps each, come to less than a step")
+            continue
+        planned.append(PlannedStage(number, possible, *lengths))
     if not planned:
         raise RunError("nothing to train: no stage has both steps and clips; see stage1 and stage2 in the recipe")
     return tuple(planned), notes
