@@ -1,9 +1,12 @@
 """Calibration, its errors and intervals, by simulation and by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from earwitness import calibration
+from earwitness.calibration import Array
 
 
 def test_a_known_calibration_is_found() -> None:
@@ -59,3 +62,20 @@ def test_intervals_hold_the_true_share_nine_times_of_ten() -> None:
 def test_no_tags_tell_nothing() -> None:
     _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), shift_deviation=0.5)
     assert np.isnan(interval.rate) and (interval.low, interval.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 5.0])
+def test_the_slope_of_focal_loss_is_that_of_its_minimiser(gamma: float) -> None:
+    """Where q times the slope of the present term and 1 - q times that of the absent one cancel, p is best."""
+    p = np.linspace(0.02, 0.45, 20)
+    step = 1e-6
+
+    def slope(loss: Callable[[Array], Array]) -> Array:
+        return (loss(p + step) - loss(p - step)) / (2 * step)
+
+    present = slope(lambda p: -((1 - p) ** gamma) * np.log(p))
+    absent = slope(lambda p: -(p**gamma) * np.log(1 - p))
+    exact = np.log(-absent / present)
+    found = calibration.slope_of_loss("focal", gamma) * np.log(p / (1 - p))
+    np.testing.assert_allclose(found, exact, rtol=0.07 if gamma > 2 else 0.05)
+    assert calibration.slope_of_loss("cross-entropy", gamma) == 1

@@ -28,8 +28,8 @@ def test_clip_scores_are_the_taggers(tiny_store: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def clip_labels(store: Store, **changes: object) -> relabelling.ClipLabels:
-    settings = recipe.Recipe()
+def clip_labels(store: Store, *, loss: str = "cross-entropy", **changes: object) -> relabelling.ClipLabels:
+    settings = recipe.load(None, [f"loss.kind={loss}"])
     stage = settings.stage2.model_copy(update={"pseudo_labels": "clip"} | changes)
     return relabelling.ClipLabels(store, store.rows("noisy"), settings, stage=stage, curated=store.rows("curated"))
 
@@ -77,6 +77,15 @@ def test_sets_of_labels_are_weighed_where_asked_for(tiny_store: Path) -> None:
     expected = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
     np.testing.assert_allclose(labels.labels, expected, rtol=1e-5)
     assert (labels.labels.sum(axis=1) <= 2 + 1e-5).all()
+
+
+def test_what_a_teacher_of_focal_loss_hears_is_brought_to_probabilities(tiny_store: Path) -> None:
+    """A score of 0.3 at gamma 2 stands for 0.09: taken as it is, one in ten would be believed three times."""
+    store = Store(tiny_store)
+    for loss, expected in (("focal+arcface", 0.0936), ("focal", 0.0936), ("cross-entropy", 0.3)):
+        labels = clip_labels(store, loss=loss, believe="heard")
+        labels.refresh(lambda windows: np.full((len(windows), 2 * len(store.vocabulary)), np.log(3 / 7), np.float32))
+        np.testing.assert_allclose(labels.labels, expected, atol=0.003)
 
 
 def test_what_the_given_labels_are_worth_is_summed_up(tiny_store: Path) -> None:

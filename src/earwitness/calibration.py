@@ -39,6 +39,16 @@ def sigmoid(values: Array) -> Array:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
 
 
+def slope_of_loss(kind: str, focal_gamma: float) -> float:
+    """Returns how many times the log-odds of a loss's best score those of the posterior are.
+
+    Cross-entropy is least at the posterior itself. Focal loss is least nearer to one half: setting its derivative to 0
+    gives odds q / (1 - q) whose logarithm is close to (1 + 0.85 gamma) times the score's, within 3 % at gamma 2, and
+    within 7 % up to 5.
+    """
+    return 1.0 + 0.85 * focal_gamma if kind.startswith("focal") else 1.0
+
+
 def calibrate(sources: Sequence[Array], truth: NDArray[np.floating]) -> Calibration:
     """Returns the calibration under which `truth` (0 or 1, of the sources' shape) is likeliest.
 

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from . import beliefs, domains, labelsets, logmel, patches
+from . import beliefs, calibration, domains, labelsets, logmel, patches
 from .corpus import Store
 from .noiserates import believed, estimate_noise_rates, expected_noise_rates, masked
 from .recipe import Recipe, Stage
@@ -56,6 +56,9 @@ class ClipLabels:
             teacher, self._store, self._rows,
             frames=self._settings.patches.frames, classes=given.shape[1], reversal=self._settings.augmentation.reversal,
         )  # fmt: skip
+        slope = calibration.slope_of_loss(self._settings.loss.kind, self._settings.loss.focal_gamma)
+        if slope != 1.0:  # else they can be taken as probabilities
+            heard = calibration.sigmoid(slope * calibration.log_odds(heard))
         self.rates = estimate_noise_rates(heard, given)
         self.labels = self._labels(heard, given).astype(np.float32)
 
@@ -98,7 +101,7 @@ class ClipLabels:
 def clip_scores(
     scorer: Scorer, store: Store, rows: NDArray[np.int64], *, frames: int, classes: int, reversal: bool
 ) -> NDArray[np.float64]:
-    """Returns each clip's mean score over windows that touch but do not overlap: (clips, classes).
+    """Returns each clip's mean score over windows one after the other, the last aligned to the end: (clips, classes).
 
     `scorer` maps normalised patches to logits; with `reversal` both directions are averaged as in section 2.7.
     """

@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 _SEED = 0
-# Heads trained with focal loss, gamma 2, answer with flattened log-odds: those of the posterior are 2.7 times as large.
-_FOCAL_SLOPE = 2.7
 # Where fewer out-of-fold tags than this are there to learn from, the calibration is not learnt but assumed.
 _LEAST_TAGS = 20
 # Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
@@ -226,7 +224,8 @@ def calibrated(
     else:
         found, advice = "no curated clips", "train with --fold 0 to 4 for probabilities that can be checked"
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
-    return Calibration(np.array([_FOCAL_SLOPE if run.settings.loss.kind.startswith("focal") else 1.0, 0.0]), 0.0)
+    slope = calibration.slope_of_loss(run.settings.loss.kind, run.settings.loss.focal_gamma)
+    return Calibration(np.array([slope, 0.0]), 0.0)
 
 
 def _spectra(store: Store, rows: NDArray[np.int64], watcher: Watcher) -> Array:
