@@ -115,7 +115,6 @@ def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
     ("name", "learnt"), [("report", True), ("laptop", True), ("laptop-curated-only", False), ("warm-up", True)]
 )
 def test_which_runs_learnt_from_noisy_clips(name: str, learnt: bool) -> None:
-    class Fake:
-        settings = recipe.load(name)
-
-    assert judging.learnt_noisy(Fake()) is learnt  # type: ignore[arg-type]
+    for before in (False, True):
+        run = SimpleNamespace(settings=recipe.load(name), noisy_before=before)
+        assert judging.learnt_noisy(run) is (learnt or before)  # type: ignore[arg-type]

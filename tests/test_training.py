@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from earwitness import checkpoint, losses, recipe, runfolder, stages, start, training
+from earwitness.cleaning import hearing
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
 from earwitness.labels import Vocabulary
@@ -268,6 +269,37 @@ def test_a_start_of_another_kind_is_refused_by_its_field(store: Store, tmp_path:
         with pytest.raises(RunError, match=f"the vocabulary is another: .*{words}"):
             run(store, tmp_path / "second", start_from=tmp_path / "first")
     assert not (tmp_path / "second").exists()
+
+
+def test_weights_that_may_know_the_held_out_clips_are_named(store: Store, tmp_path: Path) -> None:
+    """A run of all curated clips, of another fold, of the same one; the warm-up, which hears noisy clips alone."""
+    curated_too = "stage1.curated=2"
+    run(store, tmp_path / "all", fold=None)
+    run(store, tmp_path / "other", curated_too, "stage2.ramp_steps=0", "stage2.anneal_steps=0", fold=1)
+    run(store, tmp_path / "same")
+    run(store, tmp_path / "warm-up", "stage2.ramp_steps=0", "stage2.anneal_steps=0", fold=None)
+    for name, knows in (("all", True), ("all/model", True), ("other", True), ("same", False), ("warm-up", False)):
+        again = tmp_path / f"from {name.replace('/', ' ')}"
+        witness = run(store, again, "stage2.noisy=0", "stage2.method=supervised", start_from=tmp_path / name)
+        noted = [note for note in witness.notes if "may have learnt from the clips held out" in note]
+        assert bool(noted) is knows, name
+        entry = json.loads((again / "run.json").read_text())["start_from"]
+        assert (entry["may_know_held_out"], entry["noisy"]) == (knows, True)
+        assert ("held-out lwlrap" in (again / "model/README.md").read_text()) is not knows
+        opened = hearing.open_run(again, store)
+        assert opened.fold == (None if knows else 0) and opened.noisy_before
+    # What the weights know goes on to the run after the next.
+    begin = start.find(tmp_path / "from all")
+    assert begin.curated and begin.unheard is None
+    assert start.find(tmp_path / "from warm-up").unheard == (store.fingerprint(), 0)
+
+
+def test_noisy_kin_of_held_out_clips_are_known_to_a_warm_up_of_all(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "warm-up", "stage2.ramp_steps=0", "stage2.anneal_steps=0", fold=None)
+    begin = start.find(tmp_path / "warm-up")
+    assert begin.may_know(store.fingerprint(), 0, noisy_kin=True)
+    assert not begin.may_know(store.fingerprint(), 0, noisy_kin=False)
+    assert not begin.may_know(store.fingerprint(), None, noisy_kin=True)
 
 
 def test_what_nothing_can_start_from_is_refused(store: Store, tmp_path: Path) -> None:

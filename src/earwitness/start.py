@@ -21,12 +21,28 @@ _MODEL = "model.safetensors"
 
 
 class Start(NamedTuple):
-    """Weights to start from: their file, the recipe and the classes they were learnt with, a digest of the file."""
+    """Weights to start from: their file, the recipe and the classes they were learnt with, a digest of the file.
+
+    noisy, curated: whether they learnt from such clips, or those that they themselves started from did. unheard: the
+    fingerprint of a store and the fold of it that was held out all along; None where none is known.
+    """
 
     path: Path
     recipe: recipe.Recipe
     classes: tuple[str, ...]
     digest: str
+    noisy: bool
+    curated: bool
+    unheard: tuple[str, int] | None
+
+    def may_know(self, fingerprint: str, fold: int | None, *, noisy_kin: bool) -> bool:
+        """Tells whether the weights may have learnt from what this fold of a store holds out.
+
+        noisy_kin: whether noisy clips of its recordings are held out as well.
+        """
+        if fold is None or self.unheard == (fingerprint, fold):
+            return False
+        return self.curated or (self.noisy and noisy_kin)
 
 
 def find(folder: Path) -> Start:
@@ -44,9 +60,9 @@ def find(folder: Path) -> Start:
             classes = tuple(json.loads((folder / "run.json").read_text("utf-8"))["classes"])
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError, RecipeError, ModelError) as error:
+        return Start(path, learnt, classes, digest, *_learnt_from(path, learnt))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecipeError, ModelError) as error:
         raise RunError(f"{folder}: cannot be started from ({error}); give the folder of another run") from None
-    return Start(path, learnt, classes, digest)
 
 
 def refuse_another_kind(start: Start, settings: recipe.Recipe, vocabulary: Vocabulary) -> None:
@@ -81,6 +97,21 @@ def fill(network: TeacherStudent, start: Start) -> None:
         raise RunError(
             f"{start.path}: not the weights that its folder tells of ({cause}); start from another"
         ) from None
+
+
+def _learnt_from(path: Path, learnt: recipe.Recipe) -> tuple[bool, bool, tuple[str, int] | None]:
+    """Returns `noisy`, `curated` and `unheard` of weights; a model that lies by itself says nothing of folds."""
+    kept = path.parent.parent / "run.json"
+    of_a_run = path.parent.name in ("checkpoints", "model") and kept.is_file()
+    head = json.loads(kept.read_text("utf-8")) if of_a_run else {}
+    before = head.get("start_from") or {}
+    done = [stage for stage in learnt.stages[: None if path.name == _MODEL else 1] if not stage.is_empty]
+    fold = None if before.get("may_know_held_out") else head.get("fold")
+    return (
+        bool(before.get("noisy") or any(stage.noisy for stage in done)),
+        bool(before.get("curated") or any(stage.curated for stage in done)),
+        None if fold is None else (head["store_fingerprint"], fold),
+    )
 
 
 def _weights(folder: Path) -> Path:

@@ -145,6 +145,8 @@ class _Run:
         self._store, self._folder, self._settings, self._observer = store, folder, settings, observer
         self._fold, self._start = fold, begin
         self._split = stages.split(store, fold)
+        noisy_kin = len(self._split.noisy) < len(store.rows("noisy"))
+        self._known = begin is not None and begin.may_know(store.fingerprint(), fold, noisy_kin=noisy_kin)
         self._stages, notes = stages.plan(settings, self._split, world=self._accelerator.num_processes)
         if self._accelerator.is_main_process:
             runfolder.begin(folder, self._head(), settings, resume=resume)
@@ -435,13 +437,25 @@ class _Run:
             },
         }
 
-    def _start_entry(self) -> dict[str, str] | None:
-        """Returns where the first weights come from, as run.json has it; None for drawn ones."""
-        return {"path": str(self._start.path), "digest": self._start.digest} if self._start else None
+    def _start_entry(self) -> dict[str, str | bool] | None:
+        """Returns where the first weights come from and what they know, as run.json has it; None for drawn ones."""
+        if not self._start:
+            return None
+        return {
+            "path": str(self._start.path),
+            "digest": self._start.digest,
+            "noisy": self._start.noisy,
+            "curated": self._start.curated,
+            "may_know_held_out": self._known,
+        }
 
     def _remarks(self) -> list[str]:
         """Returns what a user should know of weights and clips before the run begins."""
         remarks = [f"the first weights are those of {self._start.path}"] if self._start else []
+        if self._known:
+            remarks.append(
+                "the first weights may have learnt from the clips held out: lwlrap along the way means little"
+            )
         used = np.concatenate([self._split.curated, self._split.noisy])
         counts = self._store.labels[used].sum(axis=0)
         empty = [name for name, count in zip(self._store.vocabulary.names, counts, strict=True) if not count]
@@ -454,7 +468,7 @@ class _Run:
         return remarks
 
     def _card(self) -> str:
-        best = [f"held-out lwlrap {value:.4f}" for value in self._last_lwlrap()]
+        best = [f"held-out lwlrap {value:.4f}" for value in self._last_lwlrap() if not self._known]
         stages = ", ".join(f"stage {stage.number}: {stage.steps} steps" for stage in self._stages)
         return (
             "# An audio tagger trained by earwitness\n\n"

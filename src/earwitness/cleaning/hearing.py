@@ -34,8 +34,9 @@ class Run:
     """A finished run, opened: its network with both heads, its recipe, the digest of its weights.
 
     `fold` is the fifth of this store's curated clips that it never learnt from; None where there is none, or where the
-    run learnt from another store, of whose clips nothing is known here. `given_right` is the mean belief in given noisy
-    labels that it learnt from, where it had weighed them.
+    run learnt from another store, of whose clips nothing is known here, or began with weights that may know that fifth.
+    `given_right` is the mean belief in given noisy labels that it learnt from, where it had weighed them.
+    `noisy_before` tells whether the weights that it began with had learnt from noisy clips.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Run:
     fold: int | None
     same_store: bool
     given_right: float | None
+    noisy_before: bool
 
 
 class Heard(NamedTuple):
@@ -78,8 +80,11 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
     given_right = _given_right(settings, newest[0], store, fold) if same else None
+    before = head["start_from"] if isinstance(head.get("start_from"), dict) else {}
+    blind = fold if same and not before.get("may_know_held_out") else None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Run(folder, settings, network.on(device).eval(), digest, fold if same else None, same, given_right)
+    network = network.on(device).eval()
+    return Run(folder, settings, network, digest, blind, same, given_right, bool(before.get("noisy")))
 
 
 def _given_right(settings: recipe.Recipe, newest: Path, store: corpus.Store, fold: int | None) -> float | None:

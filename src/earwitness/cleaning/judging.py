@@ -205,8 +205,8 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 def learnt_noisy(run: Run) -> bool:
-    """Tells whether a run learnt from noisy clips, by whatever labels."""
-    return any(stage.noisy > 0 and not stage.is_empty for stage in run.settings.stages)
+    """Tells whether a run learnt from noisy clips, by whatever labels, or began with weights that did."""
+    return run.noisy_before or any(stage.noisy > 0 and not stage.is_empty for stage in run.settings.stages)
 
 
 def calibrated(
@@ -222,7 +222,10 @@ def calibrated(
             f"{_LEAST_TAGS} are needed; add runs of other folds by --with",
         )
     else:
-        found, advice = "no curated clips", "train with --fold 0 to 4 for probabilities that can be checked"
+        found, advice = (
+            "no curated clips",
+            "train with --fold 0 to 4, not from weights that know that fold, for probabilities that can be checked",
+        )
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
     slope = calibration.slope_of_loss(run.settings.loss.kind, run.settings.loss.focal_gamma)
     return Calibration(np.array([slope, 0.0]), 0.0)
