@@ -133,3 +133,16 @@ def test_what_share_of_given_labels_is_right_comes_from_the_labels_learnt(
         assert labels is not None
         expected = labels.numpy()[store.labels[store.rows("noisy")] > 0].mean()
         assert run.given_right == (pytest.approx(expected) if believe == "sets" else None)
+
+
+def test_what_share_is_right_is_told_by_the_stage_that_was_carried_out(tiny_store: Path, tmp_path: Path) -> None:
+    """A first stage of whole-clip labels that no second one follows; one by masks, before none of whole clips."""
+    from earwitness import training
+
+    alone = ["stage1.method=teacher-student", "stage1.curated=4", "stage2.ramp_steps=0", "stage2.anneal_steps=0"]
+    masked = ["loss.kind=cross-entropy", "stage1.pseudo_labels=masked", "stage2.pseudo_labels=clip"]
+    for name, changes in (("clip", ["stage1.pseudo_labels=clip"]), ("masked", masked)):
+        settings = recipe.load("rehearsal", [*alone, *changes])
+        training.train(Store(tiny_store), tmp_path / name, settings, fold=0, cpu=True)
+        found = hearing.open_run(tmp_path / name, Store(tiny_store)).given_right
+        assert (found is not None and 0 < found < 1) if name == "clip" else found is None

@@ -55,6 +55,7 @@ def test_overrides_come_after_the_file(tmp_path: Path) -> None:
         (["stage2.curated=1"], ["stage2", "curated >= 2"]),
         (["patches.frames=8", "network.input_pooling=2"], ["input_pooling = 2", "frames", ">= 16"]),
         (["features.mel_bands=24", "network.input_pooling=4"], ["input_pooling = 4", "mel_bands >= 32"]),
+        (["stage2.shared=true", "stage2.apart=true"], ["stage2", "shared", "apart"]),
         (["features.fmax_hz=20000"], ["fmax_hz", "half of sample_rate_hz"]),
         (["stage2.pseudo_labels=masked"], ["masked", "cross-entropy"]),
         (["nonsense"], ["nonsense", "section.field=value"]),

@@ -38,3 +38,10 @@ def test_features_are_not_held_in_many_copies() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2.5 * bytes_, "those asked for, and what a deviation takes"
+
+
+def test_fewer_clips_than_parts_vote_in_full() -> None:
+    """What is given to all of three clips is given to others as often: their vote moves nothing."""
+    rng = np.random.default_rng(3)
+    found = votes.vote(rng, rng.normal(size=(3, 2)), np.ones((3, 1)), np.zeros((2, 2)))
+    np.testing.assert_allclose(found.of_others, 0, atol=0.02)

@@ -129,7 +129,8 @@ class Stage(Section):
     """One stage of training; section 2.6 and Table 2."""
 
     method: Literal["supervised", "teacher-student"] = setting(
-        "supervised", "labels as given for every row, or Algorithm 1"
+        "supervised",
+        "labels as given for every row; or Algorithm 1, which alone heeds threshold and all that follows it",
     )
     curated: int = setting(0, "curated rows of a batch", symbol="N_V", unit="patches", ge=0, le=4096)
     noisy: int = setting(64, "noisy rows of a batch", symbol="N_W", unit="patches", ge=0, le=4096)
@@ -137,7 +138,9 @@ class Stage(Section):
     anneal_epochs: float = setting(0.0, "and falls to 0 in", symbol="l", unit="epochs", ge=0)
     ramp_steps: int | None = setting(None, "the same in steps; replaces ramp_epochs", unit="steps", ge=0)
     anneal_steps: int | None = setting(None, "the same in steps; replaces anneal_epochs", unit="steps", ge=0)
-    threshold: float = setting(0.5, "the teacher's score above which a pseudo-label is 1", symbol="eta", ge=0, le=1)
+    threshold: float = setting(
+        0.5, "pseudo_labels = hard: the teacher's score above which one is 1", symbol="eta", ge=0, le=1
+    )
     pseudo_labels: Literal["hard", "soft", "clip", "masked", "given"] = setting(
         "hard",
         "Eq. 1; the teacher's scores as they are; its scores of the whole clip; the given labels, less absences that "
@@ -162,10 +165,13 @@ class Stage(Section):
         ge=0, lt=1,
     )  # fmt: skip
     given_weight: float = setting(
-        0.0, "share of the given label in a noisy row's label, beside the pseudo-label", ge=0, le=1
-    )
+        0.0, "pseudo_labels = hard, soft: share of the given label in a noisy row's label, beside the pseudo-label",
+        ge=0, le=1,
+    )  # fmt: skip
     keep_direction: bool = setting(
-        False, "set pseudo-labels to 0 in the half of the doubled classes that contradicts the known reversal"
+        False,
+        "pseudo_labels = hard, soft: set to 0 in the half of the doubled classes that contradicts the known reversal, "
+        "as the others are by themselves",
     )
     shared: bool = setting(
         False,
@@ -180,6 +186,8 @@ class Stage(Section):
         # The teacher's rows are curated ones, and its head normalises over them.
         if self.method == "teacher-student" and not (self.curated >= 2 and self.noisy):
             raise ValueError("method = teacher-student needs curated >= 2 and noisy >= 1")
+        if self.shared and self.apart:
+            raise ValueError("shared leaves no V' to be apart from U'; set one of the two to false")
         return self
 
     def lengths(self, steps_per_epoch: int) -> tuple[int, int]:

@@ -90,7 +90,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
 def _given_right(settings: recipe.Recipe, newest: Path, store: corpus.Store, fold: int | None) -> float | None:
     """Returns the mean belief in given noisy labels that a run learnt from; None where it did not weigh them."""
     labels = checkpoint.clip_labels(newest)
-    stage = settings.stages[-1]
+    stage = settings.stages[checkpoint.place_of(newest).stage - 1]  # the last that had steps
     if labels is None or stage.pseudo_labels != "clip" or stage.believe == "heard":
         return None
     given = store.labels[stages.split(store, fold).noisy] > 0

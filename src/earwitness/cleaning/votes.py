@@ -30,14 +30,15 @@ def vote(rng: np.random.Generator, noisy: Array, given: NDArray[np.floating], ot
     # The features are the most memory of a judgement: where nobody else holds them, they go here.
     del noisy, others
     count = len(known)
-    part_of = rng.permutation(count) % _PARTS
+    parts = min(_PARTS, count)
+    part_of = rng.permutation(count) % parts
     share = given.mean(axis=0)
     of_noisy, of_others = np.zeros(given.shape), np.zeros((len(asked), given.shape[1]))
-    for part in range(min(_PARTS, count)):
+    for part in range(parts):
         rest = part_of != part
         line = _regression(known[rest], np.asarray(given[rest], np.float64))
         of_noisy[~rest] = known[~rest] @ line
-        of_others += asked @ line / _PARTS
+        of_others += asked @ line / parts
     return Votes(_against(of_noisy, share), _against(of_others, share))
 
 
