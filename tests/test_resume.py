@@ -30,3 +30,15 @@ def test_resume_is_exact(tiny_store: Path, tmp_path: Path, changes: list[str], e
         assert point["killed"] == -9, point
         assert point["resumed"] == 0, point
         assert point["different"] == [], point
+
+
+def test_two_processes_label_by_the_statistics_that_a_checkpoint_holds(tiny_store: Path, tmp_path: Path) -> None:
+    """A checkpoint holds those of the first process: the second has to have the same, or it could not go on exactly."""
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         str(DRIVER.with_name("two_processes.py")), str(tiny_store), str(tmp_path)],
+        capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}, timeout=300,
+        check=True,
+    )  # fmt: skip
+    first, second = (json.loads((tmp_path / f"seen{rank}.json").read_text()) for rank in range(2))
+    assert first == second and len(set(first)) == len(first) == 9

@@ -259,6 +259,7 @@ class _Run:
         if self._settings.optimizer.clip_norm:
             self._accelerator.clip_grad_norm_(self._network.parameters(), self._settings.optimizer.clip_norm)
         optimizer.step()
+        self._share_statistics()
         labels = rows.pseudo_labels_per_patch
         return StepMetrics(
             step=self._steps_before(stage.number) + step + 1,
@@ -270,6 +271,12 @@ class _Run:
             learning_rate=rate,
             pseudo_labels_per_patch=None if math.isnan(labels) else labels,
         )
+
+    def _share_statistics(self) -> None:
+        """Gives all processes the first one's batch normalisation, which a checkpoint holds: they label by it."""
+        if self._accelerator.num_processes > 1:
+            for statistics in self._plain_network.buffers():
+                torch.distributed.broadcast(statistics, src=0)
 
     def _training_rows(self, stage: recipe.Stage, batch: batches.Batch) -> pseudolabels.TrainingBatches:
         settings, device = self._settings.augmentation, self._device
