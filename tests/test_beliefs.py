@@ -41,3 +41,11 @@ def test_many_clips_are_fitted_by_a_part_of_them(monkeypatch: pytest.MonkeyPatch
     part = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
     assert set(fitted) == {1000} and part.shape == truth.shape
     assert np.abs(part - whole).mean() < 0.01
+
+
+def test_labels_that_say_nothing_leave_beliefs_that_are_numbers() -> None:
+    """Every class is given to every clip: no set of two explains that, and nothing is believed."""
+    heard = np.random.default_rng(0).uniform(0.01, 0.9, (12, 30))
+    clips = beliefs.clips_of(heard, np.ones(heard.shape), np.zeros((12, 0)), prior=0.2)
+    present = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
+    assert np.isfinite(present).all() and present.max() < 0.5

@@ -43,7 +43,8 @@ def fit_sharpened(clips: Clips, heard: Array) -> tuple[Clips, LabelModel]:
         sharper = some._replace(heard_odds=factor * some.heard_odds)
         model = labelsets.fit(sharper, start, shrinkage=Shrinkage(), steps=_SHARPENING_STEPS)
         present = labelsets.believe(sharper, model).present
-        return model, float((present * sharper.given).sum() / present.sum())
+        # Where nothing at all is believed, as where nearly every class is given to every clip, no label was kept.
+        return model, float((present * sharper.given).sum() / max(present.sum(), 1e-12))
 
     found = np.array([fitted(factor)[1] for factor in _SHARPNESS])
     order = np.argsort(found)
