@@ -539,6 +539,49 @@ def test_a_folder_one_may_not_write_to(
         assert "Permission denied; choose another place, or change its permissions" in refusal(earwitness(*arguments))
 
 
+def test_nothing_that_a_call_reads_is_written_over(
+    two_tables: tuple[Path, Path],
+    tiny_model: Path,
+    own_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    earwitness: Earwitness,
+) -> None:
+    model, (first, second) = shutil.copytree(tiny_model, tmp_path / "model"), two_tables
+    sound, link = own_dataset / "test" / "test0.wav", tmp_path / "link"
+    link.symlink_to(sound)
+    clips = tmp_path / "clips.csv"
+    clips.write_text(f"fname,labels,split\n{sound},Bark,test\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    read_here = "it is read here, and would be overwritten; choose another name"
+    for arguments, words in (
+        (("tag", model, "--out", sound, own_dataset / "test"), "that is the name of a sound file; give the name of a"),
+        (("tag", model, "--out", link, sound), read_here),
+        (("ensemble", first, second, "--out", second), read_here),
+        (("ensemble", model, "--sounds", own_dataset, "--out", model / "config.json"), read_here),
+        (("evaluate", "--scores", first, own_dataset, "--csv", first), read_here),
+        (("evaluate", model, clips, "--out", clips), read_here),
+        (("export", model, "--out", model / "model.safetensors"), read_here),
+        (("evaluate", model, own_dataset, "--out", "x", "--csv", tmp_path / "x"), "it was given for two outputs"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        assert words in refusal(earwitness(*arguments))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_may_not_be_written_to_is_not_replaced(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness
+) -> None:
+    kept = tmp_path / "kept.csv"
+    kept.write_text("kept")
+    kept.chmod(0o444)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == kept))  # as for root
+    assert "kept.csv: Permission denied; choose another" in refusal(
+        earwitness("tag", tiny_model, tiny_dataset, "--out", kept)
+    )
+    assert kept.read_text() == "kept"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

@@ -50,10 +50,14 @@ def tag_to_csv(
 
     The form is the challenge's: `fname`, then one column a class in vocabulary order. Scores that an earlier, killed
     call left in NAME.partial are kept and not computed again; a tagger without a digest keeps none. `on_file` is
-    called for each file scored now. TableError where `out` is no place for a file, or another call is writing it.
+    called for each file scored now. TableError where `out` is no place for a file or the name of a sound, or another
+    call is writing it.
     """
     if out.exists() and not out.is_file():
         raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
+    if out.suffix.lower() in audio.SUFFIXES:
+        # `tag MODEL --out a.wav b.wav`: a recording would be lost.
+        raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     states = [(sound, _identity(sound.path)) for sound in sounds]
