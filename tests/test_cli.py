@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import typing
@@ -624,7 +623,32 @@ def test_a_reader_that_has_enough(arguments: tuple[str, ...], tiny_model: Path, 
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode not in (0, 2) and process.returncode > -signal.SIGPIPE
+    assert process.returncode == 141
+
+
+@LINUX
+def test_complaints_that_nobody_reads_change_no_status(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    for arguments, status in ((("tag", tiny_model, tmp_path), 1), (("tag", tmp_path, tmp_path), 2)):
+        with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout and process.stderr
+            process.stderr.close()
+            process.stdout.read()
+        assert process.returncode == status
+
+
+@LINUX
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_a_stream_that_is_closed_is_no_trouble(
+    descriptor: int, tiny_model: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.csv"
+    line = command("tag", tiny_model, tiny_dataset / "test", "--out", out)
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {descriptor}>&-', "sh", *line], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(read_scores(out)[0]) == 6
 
 
 @LINUX
