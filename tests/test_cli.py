@@ -521,7 +521,7 @@ def test_a_full_disk_is_one_line(tiny_model: Path, tiny_dataset: Path, tmp_path:
 
     ended = program("tag", tiny_model, tiny_dataset, "--out", tmp_path / "x.csv", preexec_fn=full)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "earwitness: File too large\n"
+    assert ended.stderr == f"earwitness: {tmp_path / 'x.csv'}: File too large\n"
     assert not (tmp_path / "x.csv").exists()
     assert program("tag", tiny_model, tiny_dataset, "--out", tmp_path / "x.csv").returncode == 0
 

@@ -62,7 +62,8 @@ def tag_to_csv(
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     states = [(sound, _identity(sound.path)) for sound in sounds]
-    with files.lock(partial, busy=TableError(f"{out}: another `earwitness tag` is writing this file")):
+    busy = TableError(f"{out}: another `earwitness tag` is writing this file")
+    with files.naming(out), files.lock(partial, busy=busy):
         done = _begin(partial, tagger)
         left = [(sound.path, identity) for sound, identity in states if identity not in done]
         bad: list[Tagged] = []
