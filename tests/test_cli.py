@@ -822,7 +822,8 @@ def test_a_bad_table_is_refused_in_one_line(
     table = tmp_path / "scores.csv"
     good = [",".join(("fname", *CLASSES)), *(f"test{n}.wav,0.1,0.2,0.3,0.4" for n in range(6))]
     table.write_text("\n".join(change(good)) + "\n")
-    assert words in refusal(earwitness("evaluate", "--scores", table, tiny_dataset))
+    message = refusal(earwitness("evaluate", "--scores", table, tiny_dataset))
+    assert words in message and message.startswith(str(table))
 
 
 def test_real_submissions_are_judged_by_the_genuine_tables(tmp_path: Path, earwitness: Earwitness) -> None:

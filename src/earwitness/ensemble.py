@@ -74,7 +74,7 @@ def mean_of(members: int, how: str, weights: str | None = None) -> Mean:
     """Returns the mean asked for in words: a kind, and weights with commas between; RecipeError for what is none."""
     for known in get_args(How):
         if how == known:
-            return Mean(known, _weights(members, weights) if weights else ())
+            return Mean(known, () if weights is None else _weights(members, weights))
     raise RecipeError(f"no mean called {how}; take one of {', '.join(get_args(How))}")
 
 
