@@ -457,6 +457,9 @@ NONSENSE = {
     "no dataset to fetch": (("download", "AudioSet"), "AudioSet: no dataset that can be fetched; give"),
     "fetched into a file": (("download", "ESC-50", "--out", "FILE"), "FILE"),
     "fetched from nowhere": (("download", "ESC-50", "--from", "nowhere"), "master.zip: no address; --from needs"),
+    "no megabytes": (("serve", "MODEL", "--largest-mb", "nan"), "--largest-mb"),
+    "endless megabytes": (("serve", "MODEL", "--largest-mb", "inf"), "--largest-mb"),
+    "windows far apart": (("tag", "MODEL", "DATASET", "--hop-frames", "9" * 30), "--hop-frames"),
     "a name too long": (("tag", "MODEL", "x" * 5_000), "File name too long"),
 }  # fmt: skip
 
@@ -609,6 +612,8 @@ def test_control_c_is_one_line(tiny_dataset: Path, monkeypatch: pytest.MonkeyPat
     assert (answer.status, answer.out) == (130, "")
     assert answer.err.startswith("earwitness: stopped; what was done is kept, the same command goes on")
     assert answer.err.count("\n") == 1
+    answer = earwitness("evaluate", "model", tiny_dataset)
+    assert answer == (130, "", "earwitness: stopped; nothing was written; the same command begins anew\n")
 
 
 @LINUX

@@ -87,6 +87,7 @@ def test_a_mean_in_words() -> None:
         ("rank", "1,-1", "below 0"),
         ("rank", "0,0", "all 0"),
         ("rank", "1,inf", "infinite"),
+        ("rank", "1e308,1e308", "infinite"),
         ("rank", "nan,1", "weights"),
     ],
 )

@@ -85,7 +85,7 @@ def _weights(members: int, text: str) -> tuple[float, ...]:
         raise RecipeError(f"weights {text}: not numbers with commas between; write them like 2,1,0.5") from None
     if len(found) != members:
         raise RecipeError(f"weights {text}: {len(found)} for {members} members; give one each")
-    if not (all(0 <= weight < math.inf for weight in found) and any(found)):
+    if not (all(weight >= 0 for weight in found) and 0 < sum(found) < math.inf):
         raise RecipeError(f"weights {text}: below 0, infinite, or all 0; give weights of 0 or more")
     return found
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -75,7 +75,17 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise busy from None
+            if not _is_at(path, stream):  # whoever held it has removed it meanwhile
+                raise busy
         yield
+
+
+def _is_at(path: str | Path, stream: IO[str]) -> bool:
+    """Tells whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def text_of(path: str | Path) -> str:

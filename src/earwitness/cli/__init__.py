@@ -53,13 +53,19 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except KeyboardInterrupt:
-        complain("earwitness: stopped; what was done is kept, the same command goes on (train: with --resume)")
+        complain(f"earwitness: stopped; {_what_is_kept(arguments)}")
         sys.exit(INTERRUPTED)
     except (EarwitnessError, OSError, _UsageError) as error:
         if show_traceback:
             raise
         complain(f"earwitness: {_in_one_line(error)}")
         sys.exit(REFUSED)
+
+
+def _what_is_kept(arguments: list[str]) -> str:
+    if arguments and arguments[0] in _BEGIN_ANEW:
+        return "nothing was written; the same command begins anew"
+    return "what was done is kept, the same command goes on (train: with --resume)"
 
 
 def _in_one_line(error: Exception) -> str:
@@ -73,6 +79,8 @@ def _in_one_line(error: Exception) -> str:
     return f"{place}{error.strerror or error}" + (f"; {advice}" if advice else "")
 
 
+# Verbs that keep nothing of what they did before they are done.
+_BEGIN_ANEW = ("evaluate", "estimate", "export")
 _ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
     errno.EDQUOT: "make room, and give the same command again",

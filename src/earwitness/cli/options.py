@@ -34,7 +34,9 @@ ThreadsOption = Annotated[
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
 HopOption = Annotated[
     int | None,
-    typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
+    typer.Option(
+        "--hop-frames", metavar="N", min=1, max=1_000_000, help="frames between windows; default: the model's recipe"
+    ),
 ]
 
 
