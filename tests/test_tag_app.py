@@ -125,6 +125,16 @@ def test_a_body_that_is_too_long_is_not_kept(
     assert post(client, "a.wav", sounds[0].read_bytes()).status_code == 200
 
 
+def test_a_full_disk_is_one_line(client: TestClient, sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    answer = post(client, "a.wav", sounds[0].read_bytes())
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "the file cannot be kept here (No space left on device); try again later"}
+
+
 def test_many_at_once(client: TestClient, sounds: list[Path]) -> None:
     alone = [post(client, path.name, path.read_bytes()).json() for path in sounds]
     together: dict[int, Any] = {}

@@ -123,6 +123,7 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
     app.add_exception_handler(EarwitnessError, _answer_error)
     app.add_exception_handler(RequestValidationError, lambda request, error: answers.nonsense(error, _ADVICE))
     app.add_exception_handler(HTTPException, _answer_no_form)
+    app.add_exception_handler(OSError, _answer_trouble)
     app.add_middleware(_RefusesLongBodies, largest_bytes=largest_bytes)
     app.add_api_route("/api/about", tagging.about, methods=["GET"])
     app.add_api_route(_ADDRESS, tagging.tag, methods=["POST"])
@@ -169,3 +170,9 @@ def _answer_no_form(request: Request, error: Exception) -> JSONResponse:
     """Returns one line about a body that is no form, or an address that is none."""
     assert isinstance(error, HTTPException)
     return answers.refusal(f"{error.detail.rstrip('.')}; {_ADVICE}", error.status_code)
+
+
+def _answer_trouble(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about a full disk, or whatever else this machine has against keeping what was posted."""
+    assert isinstance(error, OSError)
+    return answers.refusal(f"the file cannot be kept here ({error.strerror or error}); try again later", 503)
