@@ -108,11 +108,13 @@ def spoil(content: dict[str, Any], key: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda c: c.pop("classes"), "damaged"),
+        (lambda c: c.pop("classes"), "damaged (it has no classes)"),
+        (lambda c: spoil(c, "classes", "abcd"), "classes are not a list of names"),
+        (lambda c: spoil(c, "classes", [1, 2, 3, 4]), "classes are not a list of names"),
         (lambda c: spoil(c, "classes", []), "damaged"),
         (lambda c: spoil(c, "mean", [1.0]), "128 numbers"),
         (lambda c: spoil(c, "std", None), "128 numbers"),
-        (lambda c: spoil(c, "format", 99), "format 99"),
+        (lambda c: spoil(c, "format", 99), "format 99, this version of earwitness reads 1; tag with"),
         (lambda c: spoil(c, "recipe", {"network": {"width": 77}}), "network.width"),
     ],
 )

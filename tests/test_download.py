@@ -444,6 +444,16 @@ def test_a_disk_that_is_too_small(server: Server, tmp_path: Path, monkeypatch: p
     assert not server.fetched()
 
 
+def test_a_disk_that_is_full_is_named(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left") as trouble:
+        download.download("FSDKaggle2019", tmp_path, server=server.address, patience=HASTE)
+    assert Path(trouble.value.filename).parent.parent == tmp_path
+
+
 def test_two_calls_at_once(server: Server, tmp_path: Path) -> None:
     (tmp_path / "archives").mkdir()
     with files.lock(tmp_path / "archives" / "lock", busy=AssertionError()):

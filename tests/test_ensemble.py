@@ -82,10 +82,12 @@ def test_a_mean_in_words() -> None:
     [
         ("mode", None, "arithmetic, geometric, rank"),
         ("rank", "1,x", "1,x: not numbers"),
+        ("rank", "", "not numbers"),
         ("rank", "1", "1 for 2 members"),
         ("rank", "1,-1", "below 0"),
         ("rank", "0,0", "all 0"),
         ("rank", "1,inf", "infinite"),
+        ("rank", "1e308,1e308", "infinite"),
         ("rank", "nan,1", "weights"),
     ],
 )

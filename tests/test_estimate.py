@@ -1,9 +1,12 @@
 """What training and tagging will take: by hand where it can be counted, sane where it is measured."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from conftest import tiny_recipe
@@ -24,6 +27,17 @@ def test_lengths_are_those_of_the_headers_within_reason(tiny_dataset: Path, tmp_
     assert estimate.seconds_of(tmp_path / "told.wav") <= len(wav) / 1_000
     (tmp_path / "none.mp3").write_bytes(bytes(32_000))
     assert estimate.seconds_of(tmp_path / "none.mp3") == 2.0
+    (tmp_path / "headerless.raw").write_bytes(bytes(32_000))
+    assert estimate.seconds_of(tmp_path / "headerless.raw") == 2.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such names")
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    with (folder / "a.wav").open("wb") as stream:
+        soundfile.write(stream, np.zeros(16_000), 32_000, format="WAV")
+    assert estimate.seconds_of(folder / "a.wav") == 0.5
 
 
 def test_a_store_by_hand() -> None:

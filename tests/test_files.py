@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from earwitness.errors import TableError, some_of
-from earwitness.files import atomic_path, atomic_write, read_json, remove_parts, whole_lines
+from earwitness.files import atomic_path, atomic_write, lock, read_json, remove_parts, whole_lines
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -132,3 +132,22 @@ def test_of_many_names_the_first_are_told_and_how_many_more():
     assert some_of(["a"]) == "a"
     assert some_of(["a", "b", "c"]) == "a, b, c"
     assert some_of(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
+
+
+@POSIX
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_lock_on_a_file_that_its_holder_removed_is_none(anew, tmp_path, monkeypatch):
+    """One call is done and removes its file between another's opening it and locking it; a third may have begun."""
+    import fcntl
+
+    path, flock = tmp_path / "x.partial", fcntl.flock
+
+    def late(stream, kind):
+        path.unlink()
+        if anew:
+            path.touch()
+        flock(stream, kind)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(TableError, match="busy"), lock(path, busy=TableError("busy")):
+        raise AssertionError

@@ -113,8 +113,30 @@ def test_no_room_for_it_is_the_files_alone(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(longsound.tempfile, "TemporaryFile", full)
+    with pytest.raises(AudioError, match=r"long.wav: No space left on device for its log-mel in .*TMPDIR"):
+        longsound.read(written(tmp_path / "long.wav", noise(4)), FEATURES)
+
+
+def test_a_disk_that_is_full_only_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when its log-mel is read, which would end the run."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no such device here")
+    monkeypatch.setattr(longsound.tempfile, "TemporaryFile", lambda **_: full.open("rb+", buffering=1 << 24))
     with pytest.raises(AudioError, match="No space left"):
         longsound.read(written(tmp_path / "long.wav", noise(4)), FEATURES)
+
+
+def test_a_file_that_shrinks_before_it_is_decoded_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, decode = written(tmp_path / "long.wav", noise(3, 0.0005), noise(2)), audio.blocks
+
+    def shrinking(path: Path, **options: Any) -> Iterator[NDArray[np.float32]]:
+        yield from decode(path, **options)
+        written(path, noise(1))
+
+    monkeypatch.setattr(audio, "blocks", shrinking)
+    with pytest.raises(AudioError, match="changed while it was read"):
+        longsound.read(path, FEATURES)
 
 
 @pytest.mark.parametrize("samples", [1, 499, 500, 1_024, 3_000, 50_000, 77_777])

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,34 @@ def test_a_damaged_file_is_refused(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="export the model anew") as refused:
         Tagger.load(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_weights_that_are_missing_are_named(exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"model\.safetensors: not readable .*; copy the model folder anew"):
+        Tagger.load(folder)
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("2", 2), ("3,1", 3), ("", 0), ("many", 0), (None, 0)])
+def test_threads_as_openmp_has_them(
+    asked: str | None, threads: int, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    given: list[int] = []
+    session = onnxruntime.InferenceSession
+
+    def counted(path: str, options: Any, **rest: Any) -> Any:
+        given.append(options.intra_op_num_threads)
+        return session(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
+    onnxmodel.OnnxScorer(exported / onnxmodel.NAME)
+    assert given == [threads]
 
 
 def test_what_is_missing_is_named(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

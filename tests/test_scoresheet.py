@@ -94,6 +94,46 @@ def test_folders_are_searched_and_sorted(folder: Path) -> None:
     assert [one.name for one in sound_files([folder])] == ["a.flac", "b.wav", "d.wav", "c.WAV", "z.ogg"]
 
 
+def test_hidden_folders_and_links_to_folders_are_left_out(folder: Path) -> None:
+    (folder / "deep").rename(folder / ".deep")
+    (folder / "link").symlink_to(".deep")
+    (folder / "loop").symlink_to(".")
+    assert [one.name for one in sound_files([folder])] == ["a.flac", "b.wav"]
+    assert [one.name for one in sound_files([folder / ".deep"])] == ["d.wav", "c.WAV", "z.ogg"]
+    assert [one.name for one in sound_files([folder / "link"])] == ["d.wav", "c.WAV", "z.ogg"]
+
+
+def test_a_folder_that_may_not_be_searched_is_listed(
+    tagger: Tagger, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def closed(path: Any = ".") -> Any:  # permissions say nothing to root
+        if Path(path) == folder / "deep" / "er":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    (bad,) = tag_to_csv(tagger, sound_files([folder]), tmp_path / "x.csv")
+    assert bad.path == folder / "deep" / "er" and "cannot be opened (Permission denied)" in str(bad.error)
+    assert [row[0] for row in rows(tmp_path / "x.csv")[1:]] == ["a.flac", "b.wav", "d.wav"]
+
+
+def test_a_folder_whose_files_may_not_be_looked_at_ends_nothing(
+    tagger: Tagger, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file = Path.is_file
+
+    def closed(path: Path) -> bool:
+        if path.parent == folder / "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    (bad,) = tag_to_csv(tagger, sound_files([folder]), tmp_path / "x.csv")
+    assert bad.path.name == "d.wav" and "cannot be opened (Permission denied)" in str(bad.error)
+
+
 def test_paths_stay_in_the_order_given_and_come_once(folder: Path) -> None:
     given = [folder / "deep", folder / "b.wav", folder / "deep" / "d.wav", folder / "." / "b.wav"]
     assert [one.name for one in sound_files(given)] == ["d.wav", "c.WAV", "z.ogg", "b.wav"]

@@ -15,7 +15,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from sklearn.preprocessing import StandardScaler
 
 from earwitness import synthetic, voices
-from earwitness.errors import RecipeError
+from earwitness.errors import RecipeError, TableError
 from earwitness.synthetic import SPLITS, LabelNoise, Planned
 from earwitness.voices import CLASSES, STRANGERS, VOICES
 
@@ -314,3 +314,13 @@ def test_classes_can_be_told_apart_but_not_easily(dataset: Path) -> None:
     shuffled = label_ranking_average_precision_score(truth, np.roll(scores, 1, 0), sample_weight=truth.sum(1))
     assert shuffled < 0.45
     assert 0.6 < reached < 0.95
+
+
+@pytest.mark.parametrize(
+    "name", ["vocabulary.csv", "train_curated.csv", "train_noisy.csv", "test_post_competition.csv"]
+)
+def test_another_datasets_tables_are_not_written_over(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("0,Bark\n")
+    with pytest.raises(TableError, match=f"{name}: of another dataset, and would be written over; give a folder"):
+        synthetic.write_dataset(tmp_path, curated_per_class=1, noisy_per_class=0, test_per_class=0, seed=3)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "0,Bark\n"

@@ -1,5 +1,7 @@
 """Tables: CSVs out and in again, every kind of wrong one met with a line that helps, scores kept to the bit."""
 
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,6 +44,14 @@ def test_csv_round_trip(tmp_path):
         {"a": "é, x", "b": "1.5", "c": ""},
         {"a": '"', "b": "two\nlines", "c": ""},
     ]
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "\r"])
+def test_a_line_end_within_a_cell_ends_no_row(tmp_path, cell):
+    write_csv(tmp_path / "x.csv", ("a", "b"), [(cell, 1), ("next", 2)])
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream)) == [["a", "b"], [cell, "1"], ["next", "2"]]
+    assert (tmp_path / "x.csv").read_bytes().endswith(b"1\nnext,2\n")
 
 
 def test_failing_rows_leave_the_old_table(tmp_path):

@@ -1,6 +1,8 @@
 """A tagger over HTTP."""
 
+import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +69,70 @@ def test_bad_files_get_one_line_that_names_them(client: TestClient) -> None:
         answer = post(client, "bad.wav", content)
         assert answer.status_code == 422
         assert answer.json()["error"].startswith("bad.wav: ") and "/tmp" not in answer.json()["error"]
-    assert client.post("/api/tag").status_code == 422
 
 
 def test_a_file_that_is_too_large_is_refused(client: TestClient) -> None:
     answer = post(client, "long.wav", bytes(1_000_001))
     assert answer.status_code == 413
     assert answer.json()["error"] == "long.wav: more than 1 MB; cut it into parts, or raise --largest-mb"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        ({}, 422, "file: Field required"),
+        ({"data": {"file": "text"}}, 422, "file: "),
+        ({"files": {"file": b"x"}, "params": {"top": "three"}}, 422, "top: "),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "Missing boundary"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=y"}}, 400, ""),
+    ],
+)
+def test_requests_that_make_no_sense_get_one_line(
+    sent: dict[str, Any], status: int, words: str, client: TestClient
+) -> None:
+    answer = client.post("/api/tag", **sent)
+    assert answer.status_code == status and list(answer.json()) == ["error"]
+    line = answer.json()["error"]
+    assert line.startswith(words) and line.endswith("; post the sound file as form field `file`") and "\n" not in line
+
+
+def test_a_file_whose_name_is_none(client: TestClient, sounds: list[Path]) -> None:
+    assert post(client, "/", sounds[0].read_bytes()).json()["fname"] == "file"
+
+
+def test_a_body_that_is_too_long_is_not_kept(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, sounds: list[Path]
+) -> None:
+    """Its first bytes are, until it is too long; no more of it than that may reach the disk."""
+    from starlette.datastructures import UploadFile
+
+    kept, write = [], UploadFile.write
+
+    async def counted(self: UploadFile, data: bytes) -> None:
+        kept.append(len(data))
+        await write(self, data)
+
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="long.wav"\r\n\r\n'
+        yield from itertools.repeat(bytes(100_000), 100)
+        yield b"\r\n--x--\r\n"
+
+    monkeypatch.setattr(UploadFile, "write", counted)
+    answer = client.post("/api/tag", content=body(), headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "the file: more than 1 MB; cut it into parts, or raise --largest-mb"
+    assert sum(kept) < 2_100_000
+    assert post(client, "a.wav", sounds[0].read_bytes()).status_code == 200
+
+
+def test_a_full_disk_is_one_line(client: TestClient, sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    answer = post(client, "a.wav", sounds[0].read_bytes())
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "the file cannot be kept here (No space left on device); try again later"}
 
 
 def test_many_at_once(client: TestClient, sounds: list[Path]) -> None:

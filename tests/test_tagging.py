@@ -291,6 +291,12 @@ def test_a_bad_file_is_a_result_and_the_rest_go_on(tagger: Tagger, sounds: list[
             assert str(one.path) in str(one.error) and "\n" not in str(one.error)
 
 
+def test_a_model_that_fails_on_a_file_names_it(sounds: list[Path]) -> None:
+    tagger = tagger_with(lambda windows: np.full((len(windows), 8), np.nan, np.float32))
+    (tagged,) = tagger.tag_many(sounds[:1])
+    assert str(tagged.error).startswith(f"{sounds[0]}: the model's scores are not finite")
+
+
 def test_trouble_of_the_machine_is_the_files_alone(
     tagger: Tagger, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

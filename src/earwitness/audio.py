@@ -160,6 +160,7 @@ def _require_content(path: Path) -> None:
     """Raise AudioError unless `path` is a regular file that may be read and holds at least one byte."""
     try:
         if path.is_dir():
+            os.scandir(path).close()  # one that may not be searched says so
             raise AudioError(f"{_name(path)}: this is a folder; give a sound file")
         if not path.exists():
             raise AudioError(f"{_name(path)}: there is no such file; check the name and the folder")

@@ -242,7 +242,7 @@ class _Fetcher:
 
     def _write(self, response: requests.Response, file: RemoteFile, part: Path, have: int) -> int:
         """Writes what comes behind the first `have` bytes; returns how many there are then."""
-        with part.open("ab" if have else "wb") as stream:
+        with files.naming(part), part.open("ab" if have else "wb") as stream:
             # What has come is taken as it is: whole blocks would be lost where the connection breaks off within one.
             while block := response.raw.read1(_BLOCK_BYTES):
                 have += len(block)
@@ -369,6 +369,6 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) ->
     """Unpacks one file; it has its name once all of it is there, with the checksum that the archive has of it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = place.with_name(f".part-{place.name}")
-    with archive.open(info) as source, unfinished.open("wb") as target:
+    with files.naming(place), archive.open(info) as source, unfinished.open("wb") as target:
         shutil.copyfileobj(source, target, _BLOCK_BYTES)
     unfinished.replace(place)

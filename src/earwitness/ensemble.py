@@ -74,7 +74,7 @@ def mean_of(members: int, how: str, weights: str | None = None) -> Mean:
     """Returns the mean asked for in words: a kind, and weights with commas between; RecipeError for what is none."""
     for known in get_args(How):
         if how == known:
-            return Mean(known, _weights(members, weights) if weights else ())
+            return Mean(known, () if weights is None else _weights(members, weights))
     raise RecipeError(f"no mean called {how}; take one of {', '.join(get_args(How))}")
 
 
@@ -85,7 +85,7 @@ def _weights(members: int, text: str) -> tuple[float, ...]:
         raise RecipeError(f"weights {text}: not numbers with commas between; write them like 2,1,0.5") from None
     if len(found) != members:
         raise RecipeError(f"weights {text}: {len(found)} for {members} members; give one each")
-    if not (all(0 <= weight < math.inf for weight in found) and any(found)):
+    if not (all(weight >= 0 for weight in found) and 0 < sum(found) < math.inf):
         raise RecipeError(f"weights {text}: below 0, infinite, or all 0; give weights of 0 or more")
     return found
 

@@ -4,6 +4,7 @@ It is an estimate: lengths of clips are taken from their headers, and time from 
 patches. Decoding and silence to be trimmed are left out.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -108,8 +109,9 @@ def seconds_of(path: Path) -> float:
     """Returns about how long a sound file lasts: as its header says, within reason, else by its size."""
     size = path.stat().st_size
     try:
-        told = float(soundfile.info(str(path)).duration)
-    except (RuntimeError, OSError):
+        # Bytes, where the system has them: a name may hold some that are not text in any encoding.
+        told = float(soundfile.info(os.fsencode(path) if os.name == "posix" else str(path)).duration)
+    except (RuntimeError, OSError, TypeError):  # TypeError: a headerless .raw
         return size / _USUAL_BYTES_A_SECOND
     return min(told, size / _FEWEST_BYTES_A_SECOND)
 

@@ -169,7 +169,10 @@ def given_scores(table: Path, source: Store | Dataset, where: Path) -> Scored:
     _require_test_clips(tested, source.vocabulary, where)
     fnames, scores, _ = read_scores(table, source.vocabulary)
     tested = _part_named(tested, set(fnames))
-    return Scored(tested, align(tested, fnames, scores), ())
+    try:
+        return Scored(tested, align(tested, fnames, scores), ())
+    except TableError as error:
+        raise TableError(f"{table}: {error}") from None
 
 
 def _part_named(tested: tuple[Clip, ...], fnames: set[str]) -> tuple[Clip, ...]:

@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What a disk says that is full, or may not be filled further.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 try:
     import fcntl
@@ -51,7 +52,7 @@ def naming(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             error.filename = str(path)
         raise
 
@@ -74,7 +75,17 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise busy from None
+            if not _is_at(path, stream):  # whoever held it has removed it meanwhile
+                raise busy
         yield
+
+
+def _is_at(path: str | Path, stream: IO[str]) -> bool:
+    """Tells whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def text_of(path: str | Path) -> str:

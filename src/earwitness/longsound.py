@@ -8,6 +8,7 @@ the first minutes said, the file is decoded once more.
 import math
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -15,7 +16,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, corpus, logmel, recipe
+from . import audio, corpus, files, logmel, recipe
+from .errors import AudioError
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -41,8 +43,9 @@ class KeptLogMel:
         self._file = tempfile.TemporaryFile(prefix="earwitness-")  # noqa: SIM115 - it lives as long as this object
         self._frames, loudest = 0, -math.inf
         for some in levels:
-            some.tofile(self._file)
+            self._file.write(some.tobytes())
             self._frames, loudest = self._frames + len(some), max(loudest, float(some.max()))
+        self._file.flush()  # a full disk says so now, and not to whoever reads
         # As `logmel.log_mel` has it, where a clip in which nothing is heard gets the floor everywhere.
         peak = features.reference == "peak"
         self._reference_db = np.float32(max(loudest, -200.0) if peak else 10 * math.log10(float(features.reference)))
@@ -68,8 +71,23 @@ def read(path: Path, features: recipe.Features) -> LogMel:
             first.append(block)
             finder.add(block)
             if finder.samples > _LONG_SECONDS * features.sample_rate_hz:
-                return _kept(path, chain(first, _watched(found, finder)), finder, features)
+                with _room_for(path):
+                    return _kept(path, chain(first, _watched(found, finder)), finder, features)
         return corpus.log_mel_of(np.concatenate(first), features)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Turns a full disk into AudioError: it is that of temporary files, which the file need not be on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in files.NO_ROOM:
+            raise AudioError(
+                f"{path}: {error.strerror} for its log-mel in {tempfile.gettempdir()}, 118 MB an hour; "
+                "make room there, or name another folder in TMPDIR"
+            ) from None
+        raise
 
 
 def _kept(path: Path, found: Iterable[Floats], finder: audio.SpanFinder, features: recipe.Features) -> KeptLogMel:
@@ -80,7 +98,10 @@ def _kept(path: Path, found: Iterable[Floats], finder: audio.SpanFinder, feature
     if (begin, end) == (guess, finder.samples):
         return kept
     again = audio.blocks(path, sample_rate_hz=features.sample_rate_hz)
-    return KeptLogMel(_levels(_between(again, begin, end), features), features)
+    kept = KeptLogMel(_levels(_between(again, begin, end), features), features)
+    if len(kept) != logmel.frames_of(end - begin, features.hop_length):
+        raise AudioError(f"{path}: it changed while it was read; try again when it is whole")
+    return kept
 
 
 def _watched(found: Iterable[Floats], finder: audio.SpanFinder) -> Iterator[Floats]:

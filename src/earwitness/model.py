@@ -46,9 +46,15 @@ def load_config(folder: Path) -> ModelConfig:
     try:
         content = json.loads(path.read_text("utf-8"))
         if content["format"] != MODEL_FORMAT:
-            raise ModelError(f"{path}: a model of format {content['format']}, this version reads {MODEL_FORMAT}")
+            raise ModelError(
+                f"{path}: a model of format {content['format']}, this version of earwitness reads {MODEL_FORMAT}; "
+                "tag with the version that wrote it"
+            )
+        names = content["classes"]
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise ValueError("classes are not a list of names")
         config = ModelConfig(
-            Vocabulary(tuple(content["classes"])),
+            Vocabulary(tuple(names)),
             recipe.resolve(content["recipe"], where=str(path)),
             np.array(content["mean"], np.float32),
             np.array(content["std"], np.float32),
@@ -60,11 +66,19 @@ def load_config(folder: Path) -> ModelConfig:
     except (FileNotFoundError, NotADirectoryError):
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
         raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecipeError, TableError) as error:
+    except KeyError as error:
+        raise ModelError(f"{path}: damaged (it has no {error.args[0]}); copy the model folder anew") from None
+    except (OSError, ValueError, TypeError, RecursionError, RecipeError, TableError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder anew") from None
 
 
 def model_digest(folder: Path) -> str:
-    """Returns a digest of a model's config and weights: two models with the same one give the same scores."""
-    content = b"".join((folder / name).read_bytes() for name in ("config.json", "model.safetensors"))
+    """Returns a digest of a model's config and weights: two models with the same one give the same scores.
+
+    ModelError where one of them cannot be read.
+    """
+    try:
+        content = b"".join((folder / name).read_bytes() for name in ("config.json", "model.safetensors"))
+    except OSError as error:
+        raise ModelError(f"{error.filename}: not readable ({error.strerror}); copy the model folder anew") from None
     return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -94,7 +94,7 @@ class OnnxScorer:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
-        options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+        options.intra_op_num_threads = threads or _threads_asked_for()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -106,3 +106,9 @@ class OnnxScorer:
     def __call__(self, patches: Floats) -> Floats:
         parts = (patches[at : at + _PATCHES_AT_ONCE] for at in range(0, len(patches), _PATCHES_AT_ONCE))
         return np.concatenate([self._session.run(None, {"patches": np.ascontiguousarray(part)})[0] for part in parts])
+
+
+def _threads_asked_for() -> int:
+    """Returns the threads that OMP_NUM_THREADS says, the first number where it has one a level; 0 for none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0

@@ -29,8 +29,9 @@ def sound_files(paths: Sequence[Path]) -> list[Named]:
     """Returns all sound files among `paths` and, sorted, below the folders among them, each with its name.
 
     A file's name is its own where no two are the same, else its path as given; bytes in it that are no UTF-8 become
-    escapes. A folder's hidden files are left out. TableError for a path that does not exist, or where there is no
-    sound file at all.
+    escapes. Hidden files and folders below a folder are left out, and no link to a folder is followed. A folder that
+    cannot be searched is among the files: tagging it says why. TableError for a path that does not exist, or where
+    there is no sound file at all.
     """
     found = list(dict.fromkeys(file for path in paths for file in _expanded(path)))
     if not found:
@@ -50,14 +51,19 @@ def tag_to_csv(
 
     The form is the challenge's: `fname`, then one column a class in vocabulary order. Scores that an earlier, killed
     call left in NAME.partial are kept and not computed again; a tagger without a digest keeps none. `on_file` is
-    called for each file scored now. TableError where `out` is no place for a file, or another call is writing it.
+    called for each file scored now. TableError where `out` is no place for a file or the name of a sound, or another
+    call is writing it.
     """
     if out.exists() and not out.is_file():
         raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
+    if out.suffix.lower() in audio.SUFFIXES:
+        # `tag MODEL --out a.wav b.wav`: a recording would be lost.
+        raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     states = [(sound, _identity(sound.path)) for sound in sounds]
-    with files.lock(partial, busy=TableError(f"{out}: another `earwitness tag` is writing this file")):
+    busy = TableError(f"{out}: another `earwitness tag` is writing this file")
+    with files.naming(out), files.lock(partial, busy=busy):
         done = _begin(partial, tagger)
         left = [(sound.path, identity) for sound, identity in states if identity not in done]
         bad: list[Tagged] = []
@@ -79,15 +85,29 @@ def tag_to_csv(
 
 def _expanded(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in audio.SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
+        yield from sorted(_below(path))
     elif path.exists():
         yield path
     else:
         raise TableError(f"{path}: no such file or folder; give sound files, or folders that hold some")
+
+
+def _below(top: Path) -> Iterator[Path]:
+    closed: list[Path] = []
+    for folder, inner, names in os.walk(top, onerror=lambda error: closed.append(Path(error.filename))):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if path.suffix.lower() in audio.SUFFIXES and not name.startswith(".") and _may_be_file(path):
+                yield path
+    yield from closed
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder lets nobody look; reading it says so
+        return True
 
 
 def _text(name: str) -> str:

@@ -20,7 +20,7 @@ import soundfile
 from numpy.random import Generator, SeedSequence, default_rng
 
 from . import files, tables
-from .errors import RecipeError
+from .errors import RecipeError, TableError
 from .voices import (
     CLASSES,
     SAMPLE_RATE_HZ,
@@ -42,6 +42,9 @@ CLIP_SECONDS = (1.0, 6.0)
 MIXTURE_SHARE = 0.22
 CURATED_BACKGROUND_DB = (12.0, 45.0)
 NOISY_BACKGROUND_DB = (6.0, 36.0)
+
+_VOCABULARY = "vocabulary.csv"
+_TABLES = ("train_curated.csv", "train_noisy.csv", "train_noisy_truth.csv", "test_post_competition.csv")
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -287,16 +290,30 @@ def write_clip(folder: Path, plan: Planned) -> None:
             soundfile.write(unfinished, recording(plan), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
 
+def _vocabulary() -> str:
+    """Returns vocabulary.csv. It has no header: its first row stands there."""
+    first, *others = ((str(index), name) for index, name in enumerate(CLASSES))
+    return tables.csv_text(first, others)
+
+
+def _refuse_another_dataset(folder: Path) -> None:
+    """Raises TableError for a folder with a dataset's tables that are not this set's: they would be lost."""
+    there = [name for name in (_VOCABULARY, *_TABLES) if (folder / name).exists()]
+    vocabulary = folder / _VOCABULARY
+    if there and not (vocabulary.is_file() and vocabulary.read_bytes() == _vocabulary().encode()):
+        raise TableError(
+            f"{folder / there[0]}: of another dataset, and would be written over; give a folder of its own"
+        )
+
+
 def write_tables(folder: Path, curated: Sequence[Planned], noisy: Sequence[Planned], test: Sequence[Planned]) -> None:
     """Writes Kaggle's four tables and the truth about the noisy set; a label list with commas is quoted."""
 
     def said(plan: Planned) -> list[str]:
         return [plan.fname, ",".join(plan.given)]
 
-    first, *others = (
-        (str(index), name) for index, name in enumerate(CLASSES)
-    )  # the vocabulary has no header: its first row stands there
-    tables.write_csv(folder / "vocabulary.csv", first, others)
+    # First: by it the other tables are known to be of this set.
+    files.atomic_write(folder / _VOCABULARY, _vocabulary())
     tables.write_csv(folder / "train_curated.csv", ("fname", "labels"), map(said, curated))
     tables.write_csv(folder / "train_noisy.csv", ("fname", "labels"), map(said, noisy))
     tables.write_csv(
@@ -329,8 +346,9 @@ def write_dataset(
     made otherwise is ever taken for one of these.
 
     The counts are of clips whose first class it is; the seed is 0 or more. `on_clip(done, total)` is called
-    after each clip, made now or found.
+    after each clip, made now or found. Raises TableError for a folder that holds another dataset.
     """
+    _refuse_another_dataset(folder)
     counts = (curated_per_class, noisy_per_class, test_per_class)
     splits = [
         sorted(

@@ -207,8 +207,21 @@ def _column_order(path: Path, found: Vocabulary, wanted: Vocabulary) -> list[int
 # --- CSV ---
 
 
+class _LineFeeds:
+    """What the csv module writes rows to that end in CR LF: each line's end becomes LF.
+
+    It quotes a cell that holds a character of its line end; a lone CR left unquoted would be read as the end of a row.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
+
+
 def _write_rows(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(_LineFeeds(stream), lineterminator="\r\n")
     writer.writerow(header)
     writer.writerows(rows)
 

@@ -345,6 +345,9 @@ def tag_each(
     for path, reading in _read_ahead((Path(path) for path in paths), read):
         try:
             tagged = Tagged(path, score(reading.result()), None)
+        except ModelError as error:
+            # It knows of no file: what it was given is a log-mel.
+            tagged = Tagged(path, None, ModelError(f"{path}: {error}"))
         except EarwitnessError as error:
             tagged = Tagged(path, None, error)
         yield tagged

@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,8 @@ def main() -> None:
     """Runs the command line; an error of the user's input ends it with one line and exit status 2."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     show_traceback = len(arguments) < len(sys.argv) - 1
+    # Where there is none (`>&-`), a file that is opened would get its number, and what libraries print.
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A name that the terminal's encoding lacks is shown with escapes.
@@ -50,13 +53,19 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except KeyboardInterrupt:
-        complain("earwitness: stopped; what was done is kept, the same command goes on (train: with --resume)")
+        complain(f"earwitness: stopped; {_what_is_kept(arguments)}")
         sys.exit(INTERRUPTED)
     except (EarwitnessError, OSError, _UsageError) as error:
         if show_traceback:
             raise
         complain(f"earwitness: {_in_one_line(error)}")
         sys.exit(REFUSED)
+
+
+def _what_is_kept(arguments: list[str]) -> str:
+    if arguments and arguments[0] in _BEGIN_ANEW:
+        return "nothing was written; the same command begins anew"
+    return "what was done is kept, the same command goes on (train: with --resume)"
 
 
 def _in_one_line(error: Exception) -> str:
@@ -70,6 +79,8 @@ def _in_one_line(error: Exception) -> str:
     return f"{place}{error.strerror or error}" + (f"; {advice}" if advice else "")
 
 
+# Verbs that keep nothing of what they did before they are done.
+_BEGIN_ANEW = ("evaluate", "estimate", "export")
 _ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
     errno.EDQUOT: "make room, and give the same command again",

@@ -27,7 +27,7 @@ def ensemble(
     threads: ThreadsOption = None,
 ) -> None:
     """Average several systems into one CSV. Score tables as they are, or models in one pass over the sound."""
-    require_room_for(out)
+    require_room_for(out, inputs=[*members, *(sounds or [])])
     for member in members:
         if not member.exists():
             raise typer.BadParameter(f"{member}: no such file or folder", param_hint="MEMBER")

@@ -22,7 +22,7 @@ def estimate(
     cpu: CpuOption = False,
 ) -> None:
     """Say how long systems take to train, and how much disk. Refused where the disk is too small."""
-    require_room_for(json_file)
+    require_room_for(json_file, inputs=[dataset])
     from .. import layouts
     from .. import recipe as recipes
 

@@ -45,7 +45,7 @@ def evaluate(
     threads: ThreadsOption = None,
 ) -> None:
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
-    require_room_for(json_file, csv, out)
+    require_room_for(json_file, csv, out, inputs=[*(model or []), dataset, *([table] if table else [])])
     if len(model or []) != (0 if table else 1):
         raise typer.BadParameter("give one MODEL, or a table of scores with --scores TABLE and no MODEL")
     if table and hop_frames:

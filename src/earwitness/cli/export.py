@@ -19,6 +19,6 @@ def export(
     from .. import onnxmodel
 
     path = out or model / onnxmodel.NAME
-    require_room_for(path)
+    require_room_for(path, inputs=[model])
     off = onnxmodel.export(model, path)
     say(f"{path}: normalised patches to logits, within {off:.1g} of torch's")

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,10 +34,14 @@ ThreadsOption = Annotated[
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
 HopOption = Annotated[
     int | None,
-    typer.Option("--hop-frames", metavar="N", min=1, help="frames between windows; default: the model's recipe"),
+    typer.Option(
+        "--hop-frames", metavar="N", min=1, max=1_000_000, help="frames between windows; default: the model's recipe"
+    ),
 ]
 
 
+# What a model's folder cannot lack.
+_PARTS = ("config.json", "model.safetensors")
 # As `recipe.Windows` and `recipe.Precision` have them, which take longer to import than --help may.
 WINDOWS = ("sliding", "exact", "dense")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -83,11 +87,14 @@ def open_browser(address: str, wanted: bool | None) -> None:
         webbrowser.open(address)
 
 
-def require_room_for(*outputs: Path | None) -> None:
-    """Raises OSError now, and not after hours of work, where a file could not be written in the end."""
-    for path in outputs:
-        if path is None:
-            continue
+def require_room_for(*outputs: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Raises OSError now, and not after hours of work, where a file could not be written in the end, or should not be.
+
+    It should not where it would take the place of one of the `inputs`, a part of a model among them, or of another
+    output, or where the file is there and not to be written to.
+    """
+    paths = [path for path in outputs if path is not None]
+    for path in paths:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         nearest = nearest_folder(path.absolute().parent)
@@ -95,6 +102,14 @@ def require_room_for(*outputs: Path | None) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
         if not os.access(nearest, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        read = (given for each in inputs for given in (each, *(each / part for part in _PARTS)))
+        if path.exists() and any(given.exists() and path.samefile(given) for given in read):
+            raise FileExistsError(errno.EEXIST, "it is read here, and would be overwritten", str(path))
+    for path, resolved in zip(paths, absolute := [path.resolve() for path in paths], strict=True):
+        if absolute.count(resolved) > 1:
+            raise FileExistsError(errno.EEXIST, "it was given for two outputs", str(path))
 
 
 def nearest_folder(path: Path) -> Path:

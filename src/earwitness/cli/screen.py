@@ -1,5 +1,6 @@
 """What a user sees: lines, bars, lists of what went wrong, and the exit statuses."""
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,11 +31,25 @@ SOME_FAILED, REFUSED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 _FIRST_PROBLEMS = 10
 
 
+class _Screen(Console):
+    """A console that does not end the program, with status 1, where whoever read has enough, as rich's own does.
+
+    `main` ends it where nobody reads what was asked for. Complaints that nobody reads change no exit status.
+    """
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # Python itself flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        if not self.stderr:
+            raise BrokenPipeError
+
+
 # Names of files and classes are printed as they are: nothing in them is markup, and no line of them is broken.
-output = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+output = _Screen(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-complaints = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
+complaints = _Screen(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
 
 
 def say(line: str) -> None:

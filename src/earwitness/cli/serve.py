@@ -25,7 +25,9 @@ def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 7880,
     open_: OpenOption = None,
-    largest_mb: Annotated[float, typer.Option(metavar="MB", min=0.001, help="longer files are refused")] = 200.0,
+    largest_mb: Annotated[
+        float, typer.Option(metavar="MB", min=0.001, max=1_000_000, help="longer files are refused")
+    ] = 200.0,
     hop_frames: HopOption = None,
     windows: WindowsOption = "exact",
     precision: PrecisionOption = "float32",

@@ -35,7 +35,7 @@ def tag(
     threads: ThreadsOption = None,
 ) -> None:
     """Tag sound files. One that can't be read is listed at the end. Stopped, --out goes on when run again."""
-    require_room_for(out)
+    require_room_for(out, inputs=[model, *paths])
     use_threads(threads)
     from .. import scoresheet
     from ..tagging import Tagged

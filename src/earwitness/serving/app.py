@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from ..errors import AudioError, EarwitnessError
 from ..reviewing import decision_files
+from . import answers
 from .desk import Desk
 
 STATIC = Path(__file__).parent / "static"
@@ -136,17 +137,8 @@ def create_app(desk: Desk, *, reviewer: str = "") -> FastAPI:
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
     """Returns one line about what went wrong; 422 for a sound that cannot be played, else 503: later may be better."""
-    # What was sent may hold half of a surrogate pair, which UTF-8 cannot.
-    line = str(error).encode(errors="backslashreplace").decode()
-    return JSONResponse({"error": line}, status_code=422 if isinstance(error, AudioError) else 503)
+    return answers.refusal(str(error), 422 if isinstance(error, AudioError) else 503)
 
 
 def _answer_nonsense(request: Request, error: Exception) -> JSONResponse:
-    """Returns one line about the first thing in a request that makes no sense.
-
-    FastAPI's own answer repeats what was sent, and fails where that is no JSON, as NaN and half of a surrogate pair.
-    """
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-    return JSONResponse({"error": f"{place}: {first['msg']}; correct it, or load the page again"}, status_code=422)
+    return answers.nonsense(error, "correct it, or load the page again")

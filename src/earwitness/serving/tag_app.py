@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__, audio
 from ..errors import AudioError, EarwitnessError
 from ..tagging import Tagger
+from . import answers
 
+_ADDRESS = "/api/tag"
+_ADVICE = "post the sound file as form field `file`"
 _BLOCK_BYTES = 1 << 20
 _SHOWN = 10
 # What the page was given is deleted after this.
@@ -25,6 +31,44 @@ _FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 
 class _TooLarge(AudioError):
     """A file of more bytes than are taken."""
+
+
+def _too_large(name: str, largest_bytes: int) -> _TooLarge:
+    return _TooLarge(f"{name}: more than {largest_bytes / 1e6:g} MB; cut it into parts, or raise --largest-mb")
+
+
+class _RefusesLongBodies:
+    """An application that is told no more of a posted body than a file and what a form needs around it.
+
+    A form is kept on the disk as it arrives, before anybody asks how long the file in it is.
+    """
+
+    def __init__(self, app: ASGIApp, *, largest_bytes: int) -> None:
+        self._app, self._largest_bytes = app, largest_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != _ADDRESS:
+            await self._app(scope, receive, send)
+            return
+        left = self._largest_bytes + _BLOCK_BYTES
+
+        async def counted() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                # What is read of it so far is thrown away; whatever is answered to that is not sent.
+                raise HTTPException(413)
+            return message
+
+        async def passed_on(message: Message) -> None:
+            if left >= 0:
+                await send(message)
+
+        await self._app(scope, counted, passed_on)
+        if left < 0:
+            error = _too_large("the file", self._largest_bytes)
+            await answers.refusal(str(error), 413)(scope, receive, send)
 
 
 class Tagging:
@@ -42,7 +86,7 @@ class Tagging:
 
     def tag(self, file: UploadFile, top: int | None = None) -> dict[str, Any]:
         """Returns a posted file's classes with their scores, the highest first; the first `top` where that is given."""
-        name = Path(file.filename or "file").name
+        name = Path(file.filename or "").name or "file"
         with self._on_disk(file, name) as path:
             tags = self.tags_of(path, name)
         return {"fname": name, "tags": tags[: max(top, 0)] if top is not None else tags}
@@ -64,8 +108,7 @@ class Tagging:
             while block := file.file.read(_BLOCK_BYTES):
                 stream.write(block)
                 if stream.tell() > self._largest_bytes:
-                    megabytes = self._largest_bytes / 1e6
-                    raise _TooLarge(f"{name}: more than {megabytes:g} MB; cut it into parts, or raise --largest-mb")
+                    raise _too_large(name, self._largest_bytes)
             stream.flush()
             yield Path(stream.name)
 
@@ -78,8 +121,12 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
     tagging = Tagging(tagger, largest_bytes=largest_bytes)
     app = FastAPI(title="earwitness", version=__version__, redoc_url=None, docs_url=None)
     app.add_exception_handler(EarwitnessError, _answer_error)
+    app.add_exception_handler(RequestValidationError, lambda request, error: answers.nonsense(error, _ADVICE))
+    app.add_exception_handler(HTTPException, _answer_no_form)
+    app.add_exception_handler(OSError, _answer_trouble)
+    app.add_middleware(_RefusesLongBodies, largest_bytes=largest_bytes)
     app.add_api_route("/api/about", tagging.about, methods=["GET"])
-    app.add_api_route("/api/tag", tagging.tag, methods=["POST"])
+    app.add_api_route(_ADDRESS, tagging.tag, methods=["POST"])
     theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS)
     return gr.mount_gradio_app(
         app, _page(tagging), path="/", theme=theme, max_file_size=largest_bytes,
@@ -116,4 +163,16 @@ def _page(tagging: Tagging) -> Any:
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
     """Returns one line about what went wrong; 413 for a file too large, 422 for one that cannot be read."""
     status = 413 if isinstance(error, _TooLarge) else 422 if isinstance(error, AudioError) else 503
-    return JSONResponse({"error": str(error)}, status_code=status)
+    return answers.refusal(str(error), status)
+
+
+def _answer_no_form(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about a body that is no form, or an address that is none."""
+    assert isinstance(error, HTTPException)
+    return answers.refusal(f"{error.detail.rstrip('.')}; {_ADVICE}", error.status_code)
+
+
+def _answer_trouble(request: Request, error: Exception) -> JSONResponse:
+    """Returns one line about a full disk, or whatever else this machine has against keeping what was posted."""
+    assert isinstance(error, OSError)
+    return answers.refusal(f"the file cannot be kept here ({error.strerror or error}); try again later", 503)
