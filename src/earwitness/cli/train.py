@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..training import StepMetrics
 
 
+_FOR_A_GPU = "no --recipe, so all is the report's, which is made for a GPU; on a CPU begin with --recipe laptop"
+
+
 def train(
     store: Annotated[Path | None, typer.Argument(metavar="STORE", help="a store that `prepare` made")] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="the run's folder")] = None,
@@ -59,10 +62,9 @@ def train(
     use_threads(threads)
     from .. import training
 
-    if not recipe and not resume and (cpu or not training.has_gpu()):
-        say("note: no --recipe, so all is the report's, which is made for a GPU; on a CPU begin with --recipe laptop")
+    first_note = _FOR_A_GPU if not recipe and not resume and (cpu or not training.has_gpu()) else ""
     started = time.perf_counter()
-    with TrainingBar() as watcher:
+    with TrainingBar(first_note) as watcher:
         model = training.train(
             opened, out, chosen,
             observer=watcher, fold=None if fold == "all" else int(fold), resume=resume, cpu=cpu, start_from=start_from,
@@ -76,7 +78,8 @@ class TrainingBar:
 
     _PLAIN_EVERY_STEPS = 100
 
-    def __init__(self) -> None:
+    def __init__(self, first_note: str = "") -> None:
+        self._first_note = first_note
         self.bar = Progress(
             TextColumn("stage {task.fields[stage]}"),
             BarColumn(bar_width=None),
@@ -100,6 +103,8 @@ class TrainingBar:
     def begun(self, *, done: int, total: int) -> None:
         self._total = total
         self._task = self.bar.add_task("", total=total, completed=done, stage="-", state="")
+        if self._first_note:  # not before: a run that is refused has one line to say
+            self.note(self._first_note)
         if done:
             say(f"going on after {done} of {total} steps")
 
