@@ -21,7 +21,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from earwitness import checkpoint, logmel, lwlrap, patches, pseudolabels, recipe, tables, tagging
+from earwitness import checkpoint, logmel, lwlrap, patches, pseudolabels, recipe, relabelling, tables
 from earwitness.corpus import Store
 from earwitness.network import TeacherStudent
 
@@ -92,18 +92,14 @@ def pseudo_figures(
 
 def heads_lwlrap(network: TeacherStudent, store: Store, settings: recipe.Recipe) -> Line:
     """Returns the lwlrap of teacher and student on the test clips."""
-    rows, classes = store.rows("test"), len(store.vocabulary)
-    each = [windows_of(store, int(row), settings.patches.frames) for row in rows]
-    windows = np.concatenate(each)
-    ends = np.cumsum([len(one) for one in each])[:-1]
+    rows = store.rows("test")
     found = {}
     for name, head in (("teacher", network.teacher_logits), ("student", network.student_logits)):
-        backward = (
-            in_chunks(head, np.ascontiguousarray(windows[:, ::-1])).numpy() if settings.augmentation.reversal else None
-        )
-        scores = tagging.combine(in_chunks(head, windows).numpy(), backward, classes=classes)
-        means = np.stack([part.mean(axis=0) for part in np.split(scores, ends)])
-        found[f"{name}_lwlrap"] = lwlrap.lwlrap(store.labels[rows], means).overall
+        scores = relabelling.clip_scores(
+            lambda windows, head=head: head(torch.from_numpy(windows)).numpy(), store, rows,
+            frames=settings.patches.frames, classes=len(store.vocabulary), reversal=settings.augmentation.reversal,
+        )  # fmt: skip
+        found[f"{name}_lwlrap"] = lwlrap.lwlrap(store.labels[rows], scores).overall
     return found
 
 

@@ -112,9 +112,9 @@ def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher = UNWA
     out_of_fold = noisy | np.isin(store.folds[rows], [run.fold for run in runs if run.fold is not None])
     judge_of = weights.argmax(axis=0), np.arange(len(rows))
     first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*evidence, strict=True))
-    learnt = calibrated(merged, given, out_of_fold & ~noisy, runs[0], watcher)
-    heard = learnt([merged.heads, merged.votes])
     held_out = out_of_fold & ~noisy
+    learnt = calibrated(merged, given, held_out, runs[0], watcher)
+    heard = learnt([merged.heads, merged.votes])
     apartness = domains.noisy_side(spectra, noisy)
     combined = combine(
         heard,
