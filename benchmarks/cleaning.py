@@ -18,7 +18,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from earwitness import audio, calibration, layouts, tables
 from earwitness.cleaning import hearing, judging, summary
 from earwitness.corpus import Store
+from earwitness.reviewing import folder as review_folder
+from earwitness.serving.desk import ordered
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results-cleaning.md"
 DRAWS = 1000
@@ -280,35 +282,39 @@ def retrain(options: argparse.Namespace) -> None:
 
 
 def review(options: argparse.Namespace) -> None:
-    """A reviewer who answers by the truth hears clips in the order of their doubt, or at random."""
-    store = Store(options.store)
-    truth = {row["fname"]: row["true_labels"] for row in tables.read_rows(options.truth, ("fname", "true_labels"))}
-    doubt: dict[str, float] = dict.fromkeys(truth, 0.0)
-    for row in csv.DictReader((options.cleaned / "verdicts.csv").open(encoding="utf-8")):
-        if row["fname"] in doubt:
-            p = float(row["probability"])
-            doubt[row["fname"]] += min(p, 1 - p)
-    rng = np.random.default_rng(0)
-    orders = {"doubt": sorted(doubt, key=lambda fname: -doubt[fname]), "random": rng.permutation(list(doubt)).tolist()}
+    """A reviewer who answers by the truth hears the first clips in the page's order of value, or in a random one."""
+    store, truth = Store(options.store), answers_of(options.truth)
     for decisions in options.decisions:
-        for name, order in orders.items():
-            work = options.work / f"review-{name}-{decisions}"
-            write_reviewed(work / "clips.csv", store, options.cleaned, {one: truth[one] for one in order[:decisions]})
-            earwitness("prepare", work / "clips.csv", "--out", work / "store")
-            for seed in options.seed:
+        for seed in options.seed:
+            for name, order in review_orders(options.cleaned, truth, seed).items():
+                work = options.work / f"review-{name}-{decisions}-{seed if name == 'random' else 'all'}"
+                answers = {one: truth[one] for one in order[:decisions]}
+                write_reviewed(work / "clips.csv", store, options.cleaned, answers)
+                earwitness("prepare", work / "clips.csv", "--out", work / "store")
                 value = trained(work / "store", work / f"run{seed}", options.recipe, seed)
-                append(options.results, measure="lwlrap after review", order=name, decisions=decisions, seed=seed,
-                       value=value)  # fmt: skip
+                append(options.results, measure="lwlrap after review", store=options.store.name, order=name,
+                       decisions=decisions, seed=seed, value=value)  # fmt: skip
+
+
+def answers_of(truth: Path) -> dict[str, str]:
+    """Returns the true labels of clips, as a reviewer would type them, by fname."""
+    return {row["fname"]: row["true_labels"] for row in tables.read_rows(truth, ("fname", "true_labels"))}
+
+
+def review_orders(cleaned: Path, known: Collection[str], seed: int) -> dict[str, list[str]]:
+    """Returns the noisy clips whose truth is known, as they come: by value as in the page, and drawn by the seed."""
+    folder = review_folder.read(cleaned)
+    value = [folder.clips[number] for number in ordered(folder, "value")]
+    value = [clip.fname for clip in value if clip.role == "noisy" and clip.fname in known]
+    return {"value": value, "random": np.random.default_rng(seed).permutation(sorted(value)).tolist()}
 
 
 def write_reviewed(path: Path, store: Store, cleaned: Path, answers: dict[str, str]) -> None:
     """Writes the cleaned clip list with the reviewer's answers in it: those clips become curated, or go."""
     paths = {str(clip.path.absolute()): clip.fname for clip in store.clips if clip.role == "noisy"}
     rows = []
-    known = set()
     for row in tables.read_rows(cleaned / "cleaned.csv", ("fname", "labels", "split")):
         fname = paths.get(row["fname"])
-        known.add(fname)
         if fname not in answers:
             rows.append((row["fname"], row["labels"], row["split"]))
     rows += [(place, answers[fname], "curated") for place, fname in paths.items() if answers.get(fname)]

@@ -33,7 +33,7 @@ from quality.run import earwitness
 from sklearn.metrics import label_ranking_average_precision_score
 from torch.utils.flop_counter import FlopCounterMode
 
-from earwitness import batches, checkpoint, corpus, estimate, layouts, recipe, stages, tables, training
+from earwitness import batches, checkpoint, corpus, devices, estimate, layouts, recipe, stages, tables, training
 from earwitness.lwlrap import lwlrap
 
 HERE = Path(__file__).resolve().parent
@@ -156,7 +156,7 @@ def train(store: Path, run: Path) -> dict[str, Any]:
     training.train(opened, run, rehearsed(), observer=clock, fold=None, cpu=True, resume=begun)
     return {f"stage{stage}_step_cpu_seconds": clock.median(stage) for stage in (1, 2)} | {
         "steps": STEPS, "batch_cpu_seconds": batch_seconds(opened),
-        "bfloat16": training.fast_in_bfloat16(torch.device("cpu")),
+        "bfloat16": devices.fast_in_bfloat16(torch.device("cpu")),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
 

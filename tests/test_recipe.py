@@ -115,6 +115,19 @@ def test_an_ablation_and_a_system_are_one_idea(name: str) -> None:
     assert {line.partition(".")[0] for line in changed} == differing
 
 
+def test_the_laptops_hour_is_its_minutes_in_six_times_the_steps() -> None:
+    short, long = recipe.load("laptop"), recipe.load("laptop-hour")
+    for one, other in zip(short.stages, long.stages, strict=True):
+        assert sum(other.lengths(1)) == 6 * sum(one.lengths(1))
+    longer = {"ramp_steps": 0, "anneal_steps": 0}
+
+    def without_lengths(settings: recipe.Recipe) -> recipe.Recipe:
+        stages = {f"stage{number}": stage.model_copy(update=longer) for number, stage in enumerate(settings.stages, 1)}
+        return settings.model_copy(update=stages | {"training": recipe.Training()})
+
+    assert without_lengths(short) == without_lengths(long)
+
+
 def test_differences_are_named() -> None:
     ours, theirs = recipe.Recipe(), recipe.load(None, ["features.mel_bands=64"])
     assert recipe.differences(ours, theirs) == ["features.mel_bands is 128, not 64"]

@@ -3,10 +3,10 @@
     python benchmarks/quality/run.py STORE --work FOLDER --grid benchmarks/quality/grid.toml --results results.jsonl
 
 A method is a recipe of the package and nothing else. Where the grid names a variant of the labels, the store is
-STORE-VARIANT.store beside STORE (variants.py, filtered.py). Each finished run appends one line to the results: method,
-seed, lwlrap of the store's test clips with its interval, each clip's share of it (for paired comparisons by render.py),
-CPU minutes, peak memory, versions, the arithmetic that `auto` comes to on the machine, the command. Runs that have a
-line are not made again; a run that was killed is resumed.
+STORE-VARIANT.store beside STORE (variants.py, filtered.py), {seed} in its name being the run's. Each finished run
+appends one line to the results: method, seed, lwlrap of the store's test clips with its interval, each clip's share of
+it (for paired comparisons by render.py), CPU minutes, peak memory, versions, the device and the arithmetic that `auto`
+comes to on it, the command. Runs that have a line are not made again; a run that was killed is resumed.
 """
 
 import argparse
@@ -25,8 +25,7 @@ from typing import Any
 
 import torch
 
-from earwitness import corpus, lwlrap, tables
-from earwitness.network import fast_in_bfloat16
+from earwitness import corpus, devices, lwlrap, tables
 
 PARALLEL = 2
 
@@ -50,7 +49,7 @@ def wanted(grid: Path, store: Path) -> Iterator[dict[str, Any]]:
         variant = f"-{entry['variant']}" if "variant" in entry else ""
         for seed in entry["seeds"]:
             yield {
-                "store": f"{store.stem}{variant}{store.suffix}", "method": entry["method"],
+                "store": f"{store.stem}{variant.format(seed=seed)}{store.suffix}", "method": entry["method"],
                 "recipes": entry["recipes"], "set": entry.get("set", []), "fold": str(entry.get("fold", "all")),
                 "seed": seed,
             }  # fmt: skip
@@ -92,7 +91,8 @@ def carry_out(run: dict[str, Any], stores: Path, work: Path, results: Path) -> N
         "clip_sums": [[int(labels), round(total, 4)] for labels, total in lwlrap.clip_sums(truth, scored)],
         "peak_memory_mb": memory, "resumed": bool(resume), "held_out_lwlrap": held_out(folder),
         "python": platform.python_version(), "versions": json.loads((folder / "run.json").read_text())["versions"],
-        "arithmetic": "bfloat16" if fast_in_bfloat16(torch.device("cpu")) else "float32",
+        "device": torch.cuda.get_device_name() if devices.best().type == "cuda" else "cpu",
+        "arithmetic": "bfloat16" if devices.in_bfloat16("auto", devices.best()) else "float32",
         "command": command.replace(str(work), "WORK").replace(str(store), store.name),
     }  # fmt: skip
     with results.open("a", encoding="utf-8") as stream:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from . import checkpoint, corpus, logmel, patches, recipe, stages, tagging
 from .dataset import Dataset
+from .devices import in_bfloat16
 from .errors import RunError
-from .network import TeacherStudent, fast_in_bfloat16
+from .network import TeacherStudent
 
 # A step forward and back takes three times the forward pass.
 _FORWARD_AND_BACK = 3
@@ -166,7 +167,7 @@ def _rows(lengths: Sequence[float]) -> NDArray[np.int64]:
 
 def _timed(settings: recipe.Recipe, classes: int, device: torch.device) -> tuple[TeacherStudent, float]:
     """Returns the network of a recipe, and the seconds that a patch takes through it."""
-    mixed = settings.training.precision != "float32" and fast_in_bfloat16(device)
+    mixed = in_bfloat16(settings.training.precision, device)
     network = checkpoint.new_network(settings, classes=classes, mixed_precision=mixed).on(device)
     rows = 64 if device.type == "cuda" else 2
     x = torch.zeros(rows, settings.patches.frames, settings.features.mel_bands, device=device)

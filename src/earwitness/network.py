@@ -26,16 +26,6 @@ def channels(width: float) -> tuple[int, ...]:
     return tuple(max(1, round(width * stage)) for stage in STAGES)
 
 
-def fast_in_bfloat16(device: torch.device) -> bool:
-    """Tells whether the machine computes bfloat16 convolutions in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 class Stage(nn.Sequential):
     """Two times 3x3 convolution, batch normalisation, ReLU; the convolutions have no bias. Report: Table 1."""
 

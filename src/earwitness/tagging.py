@@ -321,12 +321,12 @@ def _torch_scorer(
     import torch
 
     from . import checkpoint, windowed
-    from .network import fast_in_bfloat16
+    from .devices import best, in_bfloat16
 
     if threads:
         torch.set_num_threads(threads)
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    bfloat16 = precision == "bfloat16" or (precision == "auto" and fast_in_bfloat16(target))
+    target = torch.device(device) if device else best()
+    bfloat16 = in_bfloat16(precision, target)
     network = checkpoint.load_network(folder, config)
     frames = config.recipe.patches.frames
     scorer = windowed.student_scorer(network, target, frames=frames, windows=windows, bfloat16=bfloat16)

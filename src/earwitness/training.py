@@ -19,6 +19,7 @@ from . import (
     batches,
     checkpoint,
     corpus,
+    devices,
     logmel,
     losses,
     lwlrap,
@@ -34,7 +35,7 @@ from . import (
 )
 from .checkpoint import Place
 from .errors import Diverged
-from .network import TeacherStudent, fast_in_bfloat16
+from .network import TeacherStudent
 
 _LOG_EVERY_STEPS = 10
 
@@ -114,11 +115,6 @@ def train(
     ).carry_out()
 
 
-def has_gpu() -> bool:
-    """Tells whether there is a GPU to train on."""
-    return torch.cuda.is_available()
-
-
 class _Run:
     """One run under way: what does not change while it lasts, and the network it changes."""
 
@@ -153,8 +149,7 @@ class _Run:
         self._accelerator.wait_for_everyone()
         for note in notes + self._remarks() if self._accelerator.is_main_process else ():
             observer.note(note)
-        wanted = settings.training.precision
-        bfloat16 = wanted == "bfloat16" or (wanted == "auto" and fast_in_bfloat16(self._device))
+        bfloat16 = devices.in_bfloat16(settings.training.precision, self._device)
         self._plain_network = checkpoint.new_network(
             settings, classes=len(store.vocabulary), mixed_precision=bfloat16
         ).on(self._device)
@@ -463,6 +458,8 @@ class _Run:
             remarks.append(
                 "the first weights may have learnt from the clips held out: lwlrap along the way means little"
             )
+        if slow := devices.remark(self._settings.training.precision, self._device):
+            remarks.append(f"precision: {slow}")
         used = np.concatenate([self._split.curated, self._split.noisy])
         counts = self._store.labels[used].sum(axis=0)
         empty = [name for name, count in zip(self._store.vocabulary.names, counts, strict=True) if not count]

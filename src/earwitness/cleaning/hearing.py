@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import checkpoint, corpus, journal, logmel, patches, recipe, stages, start
+from .. import checkpoint, corpus, devices, journal, logmel, patches, recipe, stages, start
 from ..errors import RecipeError, RunError
 from ..network import FRAME_STRIDE, TeacherStudent
 from ..tagging import Floats, combine
@@ -82,8 +82,7 @@ def open_run(folder: Path, store: corpus.Store) -> Run:
     given_right = _given_right(settings, newest[0], store, fold) if same else None
     before = head["start_from"] if isinstance(head.get("start_from"), dict) else {}
     blind = fold if same and not before.get("may_know_held_out") else None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.on(device).eval()
+    network = network.on(devices.best()).eval()
     return Run(folder, settings, network, digest, blind, same, given_right, bool(before.get("noisy")))
 
 

@@ -30,11 +30,10 @@ def estimate(
     settings = {name: recipes.load(name.split("+")) for name in names}
     found = layouts.read_dataset(dataset)
     use_threads(threads)
-    import torch
-
+    from .. import devices
     from .. import estimate as costs
 
-    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    device = devices.best(cpu=cpu)
     with bar("timing a step", total=len(system)) as advance:
         result = costs.estimate(
             found, [costs.System(name, settings[name]) for name in system], device=device, on_system=advance

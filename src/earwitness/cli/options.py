@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .screen import output
+from .screen import output, say
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
 RecipeOption = Annotated[
@@ -56,6 +56,16 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return checked
 
 
+def _arithmetic(value: str) -> str:
+    _one_of(PRECISIONS)(value)
+    if value == "bfloat16":  # nothing else has anything said of it, and torch takes long to import
+        from .. import devices
+
+        if slow := devices.remark("bfloat16", devices.best()):
+            say(f"--precision bfloat16: {slow}")
+    return value
+
+
 WindowsOption = Annotated[
     str,
     typer.Option(
@@ -68,7 +78,7 @@ PrecisionOption = Annotated[
     str,
     typer.Option(
         metavar="|".join(PRECISIONS),
-        callback=_one_of(PRECISIONS),
+        callback=_arithmetic,
         help="the network's arithmetic; auto: bfloat16 where the machine is fast in it",
     ),
 ]

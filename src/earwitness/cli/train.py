@@ -60,9 +60,9 @@ def train(
 
     opened = corpus.Store(store)
     use_threads(threads)
-    from .. import training
+    from .. import devices, training
 
-    first_note = _FOR_A_GPU if not recipe and not resume and (cpu or not training.has_gpu()) else ""
+    first_note = _FOR_A_GPU if not recipe and not resume and (cpu or devices.best().type == "cpu") else ""
     started = time.perf_counter()
     with TrainingBar(first_note) as watcher:
         model = training.train(

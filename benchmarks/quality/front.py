@@ -1,0 +1,72 @@
+"""Draws the README's first picture from the lines that run.py wrote: what doubtful labels are worth, way by way.
+
+    python benchmarks/quality/front.py
+
+A panel a benchmark, a row a way of using the same clips, a colour a budget; mean over seeds and 95 % interval over
+test clips, as in docs/results.md.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from render import ROOT, rows
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+RESULTS = Path(__file__).resolve().parent / "results"
+PANELS = {
+    "esc-noisy": "1,822 unchecked clips, 70 % of their labels wrong",
+    "esc-noisy-mild": "1,400 unchecked clips, 33 % of their labels wrong",
+}
+WAYS = {
+    "curated only": "checked clips alone",
+    "curated only, two sounds at once": "… with earwitness' augmentation",
+    "concatenated": "all clips, labels as given",
+    "noisy, then curated": "unchecked clips first, then checked",
+    "filtered by cleanlab, then concatenated": "all clips but those cleanlab doubts",
+    "ours": "earwitness",
+    "ours, again on its own cleaned labels": "… again, on labels it cleaned",
+}
+BUDGETS = (("", "tab:blue", "minutes: 2,000 steps"), ("-hour", "tab:orange", "an hour: 12,000 steps"))
+
+
+def measured(name: str) -> dict[str, Any]:
+    """A results file's rows by method."""
+    lines = (RESULTS / f"{name}.jsonl").read_text("utf-8").splitlines()
+    return {row["method"]: row for row in rows([json.loads(line) for line in lines])}
+
+
+def draw(axes: Axes, name: str) -> None:
+    places = {method: place for place, method in enumerate(reversed(WAYS))}
+    for suffix, colour, label in BUDGETS:
+        found = measured(name + suffix)
+        for method, place in places.items():
+            if method in found:
+                value, low, high = found[method]["lwlrap"]
+                shift = 0.14 if suffix == "" else -0.14
+                axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=2, alpha=0.5)
+                axes.plot(value, place + shift, "o", color=colour, label=label)
+                axes.annotate(f"{value:.2f}", (high, place + shift), (4, 0), textcoords="offset points", va="center",
+                              fontsize=8, color=colour)  # fmt: skip
+                label = "_"  # once in the legend
+    axes.set_yticks(list(places.values()), [WAYS[method] for method in places])
+    axes.set(title=PANELS[name], xlabel="lwlrap on 400 test clips")
+    axes.title.set_fontsize(10)
+    axes.margins(x=0.13)
+    axes.grid(alpha=0.3, axis="x")
+
+
+def main() -> None:
+    figure, panels = plt.subplots(1, len(PANELS), figsize=(10, 3.9), sharex=True, sharey=True, layout="constrained")
+    for axes, name in zip(panels, PANELS, strict=True):
+        draw(axes, name)
+    panels[-1].legend(loc="upper right", fontsize=8)
+    figure.savefig(ROOT / "docs" / "pictures" / "what-labels-are-worth.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()

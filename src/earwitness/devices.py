@@ -1,0 +1,32 @@
+"""What computes: the GPU where there is one, and the arithmetic it is fast in."""
+
+import torch
+
+from .recipe import Precision
+
+
+def best(*, cpu: bool = False) -> torch.device:
+    """Returns the GPU where there is one and it is not to be left alone, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+
+
+def fast_in_bfloat16(device: torch.device) -> bool:
+    """Tells whether a device computes bfloat16 convolutions in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def in_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Tells what an arithmetic comes to on a device: "auto" is bfloat16 where that is fast."""
+    return precision == "bfloat16" or (precision == "auto" and fast_in_bfloat16(device))
+
+
+def remark(precision: Precision, device: torch.device) -> str | None:
+    """Returns what a user should know of an arithmetic on a device; None where there is nothing to say."""
+    if precision == "bfloat16" and not fast_in_bfloat16(device):
+        return f"this {device.type.upper()} has no bfloat16 arithmetic: several times slower here than float32"
+    return None
