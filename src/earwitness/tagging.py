@@ -5,10 +5,7 @@ content, so that its scores are the same alone, in any order, and on every run.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
@@ -16,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import augment, corpus, logmel, longsound, onnxmodel, patches
+from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
 from .longsound import LogMel
@@ -342,7 +340,7 @@ def tag_each(
     paths: Iterable[str | Path], read: Callable[[Path], _Read], score: Callable[[_Read], NDArray[np.float64]]
 ) -> Iterator[Tagged]:
     """Yields what becomes of every file when it is read and then scored; the next are read while one is scored."""
-    for path, reading in _read_ahead((Path(path) for path in paths), read):
+    for path, reading in ahead(map(Path, paths), read, count=_READ_AHEAD):
         try:
             tagged = Tagged(path, score(reading.result()), None)
         except ModelError as error:
@@ -351,17 +349,6 @@ def tag_each(
         except EarwitnessError as error:
             tagged = Tagged(path, None, error)
         yield tagged
-
-
-def _read_ahead(paths: Iterator[Path], read: Callable[[Path], _Read]) -> Iterator[tuple[Path, Future[_Read]]]:
-    pool = ThreadPoolExecutor(1)
-    try:
-        queue = deque((path, pool.submit(read, path)) for path in islice(paths, _READ_AHEAD))
-        while queue:
-            yield queue.popleft()
-            queue.extend((path, pool.submit(read, path)) for path in islice(paths, 1))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _content_seed(log_mel: NDArray[np.float16]) -> int:

@@ -33,6 +33,7 @@ from . import (
     tagging,
     windowed,
 )
+from .ahead import ahead
 from .checkpoint import Place
 from .errors import Diverged
 from .network import TeacherStudent
@@ -195,10 +196,10 @@ class _Run:
         )
         labels = self._clip_labels(stage.settings, restored)
         self._network.train()
-        for step in range(from_step, stage.steps):
+        for step, coming in ahead(range(from_step, stage.steps), feed, count=2):
             if labels:
                 self._relabel(stage, step, labels)
-            batch = feed(step)
+            batch = coming.result()
             if labels:
                 batch = batch._replace(y_w=labels.of(batch.w_rows))
             metrics = self._step(stage, step, batch, optimizer)
