@@ -32,7 +32,7 @@ def test_many_clips_are_fitted_by_a_part_of_them(monkeypatch: pytest.MonkeyPatch
     clips, truth = simulated(3000, 8, kept=0.6, empty=0.3)
     heard = calibration.sigmoid(clips.heard_odds + calibration.log_odds(np.array([truth.mean()])))
     whole = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
-    monkeypatch.setattr(beliefs, "_MOST_ENTRIES", 1000 * (1 + 8 + 28))
+    monkeypatch.setattr(beliefs, "_MOST_PAIRS", 1000 * 28)
     fitted: list[int] = []
     fit = labelsets.fit
     monkeypatch.setattr(

@@ -1,5 +1,7 @@
 """Beliefs about sets of labels: by hand for one clip, by simulation for many."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,67 @@ def test_one_clip_by_hand() -> None:
     belief = labelsets.believe(clip, model)
     assert belief.empty[0] == pytest.approx(weights[0], rel=1e-5)
     np.testing.assert_allclose(belief.present[0], [weights[1] + weights[3], weights[2] + weights[3]], rtol=1e-5)
+
+
+def enumerated(clips: Clips, model: labelsets.LabelModel) -> tuple[list[tuple[int, ...]], np.ndarray, np.ndarray]:
+    """Returns all sets, P(S | heard, given) and P(any given | S), each set written out as the docstring has it."""
+    classes = len(model.share)
+    sets = [(), *((one,) for one in range(classes)), *itertools.combinations(range(classes), 2)]
+    numbers = np.bincount([len(one) for one in sets], minlength=3)
+    moved = clips.context @ model.slopes.T
+    weights, any_given = np.zeros((len(clips.given), len(sets))), np.zeros(len(sets))
+    for column, one in enumerate(sets):
+        rate = np.array(model.false if one else model.lost)
+        rate[list(one)] = model.kept[list(one)]
+        any_given[column] = 1 - np.prod(1 - rate)
+        said = np.prod(np.where(clips.given > 0, rate, 1 - rate), axis=1) / any_given[column]
+        weight = np.full(len(said), model.size[len(one)] / numbers[len(one)]) * said
+        weight *= np.exp(sum(clips.heard_odds[:, c] + moved[:, 1 + c] for c in one) if one else moved[:, 0])
+        weights[:, column] = weight * np.prod(model.share[list(one)] * classes)
+    return sets, weights / weights.sum(axis=1, keepdims=True), any_given
+
+
+def random_case(classes: int, clips: int = 40) -> tuple[Clips, labelsets.LabelModel]:
+    rng = np.random.default_rng(classes)
+    given = (rng.random((clips, classes)) < 1.5 / classes).astype(float)
+    model = labelsets.LabelModel(
+        rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(classes)), rng.uniform(0.2, 0.9, classes),
+        rng.uniform(0.01, 0.1, classes), rng.uniform(0.01, 0.2, classes), rng.normal(0, 0.3, (1 + classes, 2)),
+    )  # fmt: skip
+    return Clips(rng.normal(-3, 4, given.shape), given, rng.normal(size=(clips, 2))), model
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 9])
+def test_no_set_is_forgotten(classes: int) -> None:
+    """Beliefs, confusions and a step of the fit are those of all sets written out."""
+    clips, model = random_case(classes)
+    sets, posterior, any_given = enumerated(clips, model)
+    member = np.array([[c in one for c in range(classes)] for one in sets], dtype=float)
+    belief = labelsets.believe(clips, model)
+    np.testing.assert_allclose(belief.present, posterior @ member, atol=1e-12)
+    np.testing.assert_allclose(belief.empty, posterior[:, 0], atol=1e-12)
+    expected = np.einsum("ng,ns,sg,st->gt", clips.given, posterior, 1 - member, member)
+    np.testing.assert_allclose(
+        labelsets.confusions(clips, model), expected * (1 - np.eye(classes)), rtol=1e-9, atol=1e-12
+    )
+    improved = labelsets.fit(clips, model, shrinkage=Shrinkage(rates_clips=1e-12), steps=1)
+    whole = (posterior / any_given).sum(axis=0)
+    given_and = np.einsum("ng,ns->gs", clips.given, posterior)
+    some = np.array([bool(one) for one in sets])
+    np.testing.assert_allclose(improved.kept, np.clip((given_and * member.T).sum(1) / (whole @ member), 1e-5, 0.995))
+    np.testing.assert_allclose(improved.lost, np.clip(given_and[:, 0] / whole[0], 1e-5, 0.9))
+    if classes > 1:
+        absent = (1 - member) * some[:, None]
+        np.testing.assert_allclose(improved.false, np.clip((given_and * absent.T).sum(1) / (whole @ absent), 1e-5, 0.5))
+
+
+def test_many_classes_are_no_matter() -> None:
+    """1,000 classes have half a million sets; the ear is right of clips of one class, of two, and of none."""
+    heard = np.full((3, 1000), -12.0)
+    heard[0, 3] = heard[1, [5, 999]] = 30.0
+    belief = labelsets.believe(Clips(heard, np.eye(3, 1000), np.zeros((3, 0))), labelsets.begin(1000))
+    assert [set(np.flatnonzero(row > 0.9)) for row in belief.present] == [{3}, {5, 999}, set()]
+    assert belief.empty[2] > 0.9
 
 
 def test_rates_are_found_without_the_truth() -> None:

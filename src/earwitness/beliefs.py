@@ -14,9 +14,9 @@ Array = NDArray[np.float64]
 # Factors on the log-odds of what is heard that are tried, and the steps of each fit.
 _SHARPNESS = (1.0, 1.5, 2.0)
 _SHARPENING_STEPS = 20
-# Rates are fitted to so many (clips, sets) entries at most, the clips evenly spread: some minutes of one core. That is
-# all of 20,000 clips of 80 classes, or a thirteenth of 40,000 clips of 200.
-_MOST_ENTRIES = 65_000_000
+# Rates are fitted to so many clips times pairs of classes at most, the clips evenly spread: some minutes of one core.
+# That is all of 250,000 clips of 200 classes, or 10,000 clips of 1,000.
+_MOST_PAIRS = 5_000_000_000
 
 
 def clips_of(heard: Array, given: NDArray[np.floating], context: Array, *, prior: float) -> Clips:
@@ -34,8 +34,8 @@ def fit_sharpened(clips: Clips, heard: Array) -> tuple[Clips, LabelModel]:
     which both agree. Of many clips and classes a part is fitted to.
     """
     count, classes = clips.given.shape
-    entries = count * (1 + classes * (classes + 1) // 2)
-    some = clips.part(slice(None, None, -(-entries // _MOST_ENTRIES)))
+    pairs = count * max(1, classes * (classes - 1) // 2)
+    some = clips.part(slice(None, None, -(-pairs // _MOST_PAIRS)))
     start = labelsets.begin(classes, contexts=clips.context.shape[1])
     kept = np.average(noiserates.estimate_noise_rates(heard, clips.given).kept, weights=heard.sum(axis=0))
 

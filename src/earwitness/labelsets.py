@@ -10,6 +10,9 @@ one that is not with false_c, or with lost_c where S is empty: clips that hold n
 all the same, and often always the same one. A clip without any given label never occurs, and P(given | S) is divided
 by the chance that there is one. All these rates are found without the truth, by expectation maximisation over the
 clips themselves; what is heard is calibrated beforehand and stays as it is.
+
+No set is written out. All but that last chance is a product over classes, and that chance is no matter of the clip: a
+pair's weight is factor_a * factor_b * pairs_ab, and what is believed of a class is a sum over pairs, factor @ pairs.
 """
 
 from collections.abc import Iterator
@@ -20,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 _LEAST_RATE = 1e-5
-# (clips, sets) entries that are held at a time: 32 MB of float64.
-_BLOCK_ENTRIES = 4_000_000
+# (clips, classes) entries that are held at a time: 8 MB of float64 for each of a dozen arrays.
+_BLOCK_ENTRIES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,47 @@ class Belief(NamedTuple):
 
     present: Array
     empty: Array
+
+
+class _Chances(NamedTuple):
+    """What a model comes to, whatever the clip: the rates within limits, (classes,); by size, of the empty set, of a
+    class alone (classes,) and of pairs (classes, classes): P(S) before shares and contexts, and P(any given | S)."""
+
+    kept: Array
+    false: Array
+    lost: Array
+    empty: float
+    alone: float
+    pairs: Array
+    empty_given: float
+    alone_given: Array
+    pairs_given: Array
+
+
+class _Sets(NamedTuple):
+    """P(S) of all sets of at most two classes, of each clip: of the `empty` one (clips,); by class, of it `alone` and
+    of it `paired` with any other, (clips, classes). A pair's own is factor_a * factor_b * pairs_ab, with the pairs that
+    it was weighed by."""
+
+    empty: Array
+    alone: Array
+    paired: Array
+    factor: Array
+
+    @property
+    def present(self) -> Array:
+        """P(class) (clips, classes)."""
+        return self.alone + self.paired
+
+    @property
+    def sizes(self) -> Array:
+        """P(0, 1, 2 classes) (clips, 3)."""
+        return np.column_stack([self.empty, self.alone.sum(axis=1), self.paired.sum(axis=1) / 2])
+
+    @property
+    def sloped(self) -> Array:
+        """P of what has a slope, the empty set and each class, (clips, 1 + classes)."""
+        return np.column_stack([self.empty, self.present])
 
 
 class Shrinkage(NamedTuple):
@@ -108,29 +151,21 @@ def fit(clips: Clips, start: LabelModel, *, shrinkage: Shrinkage, steps: int = 3
 
 def believe(clips: Clips, model: LabelModel) -> Belief:
     """Returns what to believe of clips after hearing them and reading their labels."""
-    sets = _sets(len(model.share))
-    parts = [
-        (np.asarray(posterior @ _single(sets), np.float64), posterior[:, 0].astype(np.float64))
-        for block in _blocks(clips, sets)
-        for posterior in [_posterior(block, model, sets)[0]]
-    ]
-    return Belief(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+    chances = _chances(model)
+    parts = [_posterior(block, model, chances) for block in _blocks(clips)]
+    return Belief(np.concatenate([part.present for part in parts]), np.concatenate([part.empty for part in parts]))
 
 
 def confusions(clips: Clips, model: LabelModel) -> Array:
     """Returns (given, true) expected numbers of clips given one class, not truly there, that truly hold another."""
-    classes = len(model.share)
-    sets = _sets(classes)
-    first, second = np.triu_indices(classes, k=1)
-    total = np.zeros((classes, classes))
-    for block in _blocks(clips, sets):
-        posterior, _ = _posterior(block, model, sets)
-        total += block.given.T @ (posterior @ _single(sets))
+    chances = _chances(model)
+    total = np.zeros(chances.pairs.shape)
+    for block in _blocks(clips):
+        posterior = _posterior(block, model, chances)
+        total += block.given.T @ posterior.present
         # Where a pair is there and one of it is given, the given one is no confusion with the other.
-        pairs = posterior[:, 1 + classes :].T @ _single(block.given)
-        order = np.arange(len(first))
-        np.subtract.at(total, (first, second), pairs[order, first])
-        np.subtract.at(total, (second, first), pairs[order, second])
+        both = (block.given * posterior.factor).T @ posterior.factor
+        total -= both * chances.pairs / chances.pairs_given
     np.fill_diagonal(total, 0.0)
     return np.maximum(total, 0.0)
 
@@ -161,24 +196,26 @@ def _rate(hits: Array, clips: Array, shrinkage_clips: float, most: float) -> Arr
 
 
 def _tally(clips: Clips, model: LabelModel) -> Tally:
-    sets = _sets(len(model.share))
-    events = np.hstack([np.eye(3)[sets.sum(axis=1).astype(int)], sets]).astype(np.float32)
-    any_given = -np.expm1(np.log1p(-_rates_of(model, sets)).sum(axis=1))
+    chances = _chances(model)
     sums: list[Array] | None = None
-    for block in _blocks(clips, sets):
-        posterior, heard_alone = _posterior(block, model, sets)
-        whole = np.asarray((posterior * _single(1.0 / any_given)) @ events, np.float64)
-        # Columns: sets of 0, 1, 2 classes, then the classes; the empty set and the classes have slopes.
-        happened, expected = (np.asarray(one @ events, np.float64) for one in (posterior, heard_alone))
-        sloped = [0, *range(3, events.shape[1])]
-        empty, present = happened[:, :1], happened[:, 3:]
+    for block in _blocks(clips):
+        happened, expected = _posterior(block, model, chances), _heard_alone(block, model, chances)
+        present, empty, given = happened.present, happened.empty[:, None], block.given
         absent = 1.0 - present - empty
-        variance, context = (expected * (1.0 - expected))[:, sloped], block.context
+        # The same, each set with those clips of it that nobody gave a label to.
+        whole_empty = happened.empty / chances.empty_given
+        alone, paired = (
+            happened.alone / chances.alone_given,
+            _paired(happened.factor, chances.pairs / chances.pairs_given**2),
+        )
+        whole_present = alone + paired
+        whole_some = alone.sum(axis=1) + paired.sum(axis=1) / 2
+        variance, context = expected.sloped * (1.0 - expected.sloped), block.context
         found = [
-            happened[:, :3].sum(0), present.sum(0), (present * block.given).sum(0),
-            (empty * block.given).sum(0), (absent * block.given).sum(0), np.full(len(model.share), whole[:, 0].sum()),
-            whole[:, 3:].sum(0), (whole[:, :3].sum(axis=1, keepdims=True) - whole[:, :1] - whole[:, 3:]).sum(0),
-            expected[:, :3].sum(0), expected[:, 3:].sum(0), (happened - expected)[:, sloped].T @ context,
+            happened.sizes.sum(0), present.sum(0), (present * given).sum(0), (empty * given).sum(0),
+            (absent * given).sum(0), np.full(given.shape[1], whole_empty.sum()), whole_present.sum(0),
+            whole_some.sum() - whole_present.sum(0), expected.sizes.sum(0), expected.present.sum(0),
+            (happened.sloped - expected.sloped).T @ context,
             np.einsum("ne,na,nb->eab", variance, context, context, optimize=True),
         ]  # fmt: skip
         sums = found if sums is None else [total + part for total, part in zip(sums, found, strict=True)]
@@ -186,48 +223,68 @@ def _tally(clips: Clips, model: LabelModel) -> Tally:
     return Tally(*sums)
 
 
-def _posterior(clips: Clips, model: LabelModel, sets: Array) -> tuple[Singles, Singles]:
-    """Returns P(set | heard, given) and P(set | heard), both (clips, sets)."""
-    sizes = sets.sum(axis=1).astype(int)
-    prior = np.log(model.size / np.maximum(np.bincount(sizes, minlength=3), 1))[sizes]
+def _chances(model: LabelModel) -> _Chances:
+    kept, false, lost = (
+        np.clip(rate, _LEAST_RATE, 1.0 - _LEAST_RATE) for rate in (model.kept, model.false, model.lost)
+    )
+    classes = len(kept)
+    # Of all classes none is given where none is present; each one present instead changes that by a factor.
+    none, changed = np.exp(np.log1p(-false).sum()), (1.0 - kept) / (1.0 - false)
+    empty, alone, pair = model.size / np.array([1, classes, max(1, classes * (classes - 1) // 2)])
+    return _Chances(
+        kept, false, lost, float(empty), float(alone), pair * (1.0 - np.eye(classes)),
+        float(-np.expm1(np.log1p(-lost).sum())), 1.0 - none * changed, 1.0 - none * np.outer(changed, changed),
+    )  # fmt: skip
+
+
+def _heard_alone(clips: Clips, model: LabelModel, chances: _Chances) -> _Sets:
+    """Returns P(S | heard)."""
+    empty, factors = _log_heard(clips, model)
+    return _weighed(empty, factors, chances.empty, chances.alone, chances.pairs)
+
+
+def _posterior(clips: Clips, model: LabelModel, chances: _Chances) -> _Sets:
+    """Returns P(S | heard, given), whose pairs are those of P(S) over P(any given | S)."""
+    empty, factors = _log_heard(clips, model)
+    false = chances.false
+    # Of the labels given and not given, relative to their chances where classes are there and these are not.
+    for_lost = _log_odds(chances.lost) - _log_odds(false)
+    empty = empty + clips.given @ for_lost + (np.log1p(-chances.lost) - np.log1p(-false)).sum()
+    factors = factors + clips.given * (_log_odds(chances.kept) - _log_odds(false))
+    factors += np.log1p(-chances.kept) - np.log1p(-false)
+    return _weighed(
+        empty, factors, chances.empty / chances.empty_given, chances.alone / chances.alone_given,
+        chances.pairs / chances.pairs_given,
+    )  # fmt: skip
+
+
+def _log_heard(clips: Clips, model: LabelModel) -> tuple[Array, Array]:
+    """Returns log weights of the empty set (clips,) and of each class (clips, classes), but for the sets' sizes."""
     moved = clips.context @ model.slopes.T
-    odds = clips.heard_odds + moved[:, 1:] + np.log(model.share * len(model.share))
-    heard = _single(odds) @ _single(sets).T + _single(prior)
-    heard[:, 0] += _single(moved[:, 0])
-    rate = _rates_of(model, sets)
-    none_given = np.log1p(-rate).sum(axis=1)
-    said = _single(clips.given) @ _single(np.log(rate) - np.log1p(-rate)).T
-    said += _single(none_given - np.log1p(-np.exp(none_given)))
-    return _normal(heard + said), _normal(heard)
+    return moved[:, 0], clips.heard_odds + moved[:, 1:] + np.log(model.share * len(model.share))
 
 
-def _rates_of(model: LabelModel, sets: Array) -> Array:
-    """Returns P(given | S) of every class, (sets, classes)."""
-    base = np.where((sets.sum(axis=1) == 0)[:, None], model.lost, model.false)
-    return np.clip(np.where(sets > 0, model.kept, base), _LEAST_RATE, 1.0 - _LEAST_RATE)
+def _weighed(log_empty: Array, log_factors: Array, empty: float, alone: Array | float, pairs: Array) -> _Sets:
+    """Returns P(S) from clips' log weights, (clips,) and (clips, classes), and what sets weigh whatever the clip."""
+    # The largest pair, class or empty set of a clip weighs 1 or so: nothing overflows.
+    level = np.maximum(np.maximum(log_factors.max(axis=1), log_empty / 2), 0.0)
+    factor = np.exp(log_factors - level[:, None])
+    by_empty, by_alone = empty * np.exp(log_empty - 2 * level), alone * factor * np.exp(-level)[:, None]
+    by_pairs = _paired(factor, pairs)
+    total = by_empty + by_alone.sum(axis=1) + by_pairs.sum(axis=1) / 2
+    each = total[:, None]
+    return _Sets(by_empty / total, by_alone / each, by_pairs / each, factor / np.sqrt(each))
 
 
-def _single(values: Array) -> Singles:
-    """Returns an array in float32, which halves the time that thousands of sets a clip take."""
-    return values.astype(np.float32)
+def _paired(factor: Array, pairs: Array) -> Array:
+    """Returns the weight of each class's pairs with all others, (clips, classes); pairs have a diagonal of 0."""
+    return np.asarray(factor * (factor @ pairs))
 
 
-def _normal(log_weights: Singles) -> Singles:
-    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.asarray(weights)
+def _log_odds(rate: Array) -> Array:
+    return np.asarray(np.log(rate) - np.log1p(-rate))
 
 
-def _sets(classes: int) -> Array:
-    """Returns all sets of at most two classes as rows of zeros and ones: the empty one, single ones, pairs."""
-    first, second = np.triu_indices(classes, k=1)
-    sets = np.zeros((1 + classes + len(first), classes))
-    sets[1 : 1 + classes] = np.eye(classes)
-    pairs = np.arange(1 + classes, len(sets))
-    sets[pairs, first] = sets[pairs, second] = 1.0
-    return sets
-
-
-def _blocks(clips: Clips, sets: Array) -> Iterator[Clips]:
-    size = max(1, _BLOCK_ENTRIES // len(sets))
+def _blocks(clips: Clips) -> Iterator[Clips]:
+    size = max(1, _BLOCK_ENTRIES // clips.given.shape[1])
     return (clips.part(slice(start, start + size)) for start in range(0, len(clips.given), size))
