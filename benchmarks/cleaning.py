@@ -18,6 +18,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -328,23 +329,19 @@ def render(options: argparse.Namespace) -> None:
     """Writes the table between the page's markers: a row a measure, with the best of cleanlab's scores beside it."""
     lines = [json.loads(line) for line in options.file.read_text("utf-8").splitlines()]
     keys = ("store", "runs", "measure", "rival", "seed", "order", "decisions")
-    newest = {json.dumps([line.get(key) for key in keys]): line for line in lines}.values()
+    groups: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
+    for line in {json.dumps([line.get(key) for key in keys]): line for line in lines}.values():
+        groups[line.get("store", "planted faults"), len(line.get("runs", "1")), line["measure"]].append(line)
     text = ["| store | runs | measure | value | the ear alone | cleanlab on that ear | cleanlab out of fold |"]
     text += ["|---|---|---|---|---|---|---|"]
-    for line in newest:
-        if "rival" in line:
-            continue
-        same = [one for one in newest if "rival" in one and all(one.get(key) == line.get(key) for key in keys[:3])]
-        alone = [one for one in same if one["rival"] == "heard alone"]
-        late = [one for one in same if one["rival"].endswith(", out of fold")]
-        value = f"{line['value']:.3f}" if isinstance(line["value"], float) else f"{line['value']} of {line['of']}"
-        cells = [
-            line.get("store", "planted faults"),
-            str(len(line["runs"])) if "runs" in line else "1",
-            line["measure"],
-        ]
-        rivals = (alone, [one for one in same if one not in alone + late], late)
-        text.append(f"| {' | '.join([*cells, value, *map(best_of, rivals)])} |")
+    for (store, runs, measure), group in groups.items():
+        rivals: tuple[list[dict[str, Any]], ...] = ([], [], [])
+        for line in group:
+            if "rival" in line:
+                place = 0 if line["rival"] == "heard alone" else 2 if line["rival"].endswith(", out of fold") else 1
+                rivals[place].append(line)
+        cells = [store, str(runs), measure, value_of([line for line in group if "rival" not in line])]
+        text.append(f"| {' | '.join([*cells, *map(best_of, rivals)])} |")
     page = PAGE.read_text("utf-8")
     before, rest = page.split("<!-- measured -->\n")
     after = rest.split("<!-- /measured -->")[1]
@@ -352,13 +349,26 @@ def render(options: argparse.Namespace) -> None:
     PAGE.write_text(f"{before}<!-- measured -->\n{table}\n<!-- /measured -->{after}", "utf-8")
 
 
+def value_of(lines: list[dict[str, Any]]) -> str:
+    """Returns what was measured: counts, or the mean, and each where there are several."""
+    if "of" in lines[0]:
+        return ", ".join(f"{line['value']} of {line['of']}" for line in lines)
+    values = [line["value"] for line in lines]
+    each = " ".join(f"{value:.3f}" for value in values)
+    return f"{np.mean(values):.3f}" + (f" ({each})" if len(values) > 1 else "")
+
+
 def best_of(rivals: list[dict[str, Any]]) -> str:
-    """Returns the best rival's value, and in brackets our lead over it with its interval."""
+    """Returns the best rival's mean value, and in brackets our lead over it, from the lowest to the highest bound."""
     if not rivals:
         return ""
-    best = max(rivals, key=lambda one: one["value"])
-    low, high = best["interval"]
-    return f"{best['value']:.3f} ({best['lead']:+.3f}, {low:+.3f} to {high:+.3f})"
+    by_name = defaultdict(list)
+    for line in rivals:
+        by_name[line["rival"]].append(line)
+    best = max(by_name.values(), key=lambda lines: np.mean([line["value"] for line in lines]))
+    value, lead = (np.mean([line[key] for line in best]) for key in ("value", "lead"))
+    low, high = min(line["interval"][0] for line in best), max(line["interval"][1] for line in best)
+    return f"{value:.3f} ({lead:+.3f}, {low:+.3f} to {high:+.3f})"
 
 
 def main() -> None:
