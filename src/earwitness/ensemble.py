@@ -161,7 +161,7 @@ class EnsembleTagger:
         `device`, `windows` and `precision` are as in `Tagger.load`.
         """
         members = [Tagger.load(folder, device=device, windows=windows, precision=precision) for folder in folders]
-        if hop_frames:
+        if hop_frames is not None:
             members = [member.with_hop(hop_frames) for member in members]
         return cls(members, names=[str(folder) for folder in folders], mean=mean)
 
