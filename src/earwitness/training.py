@@ -88,14 +88,14 @@ UNWATCHED = Unwatched()
 
 def train(
     store: corpus.Store,
-    run: Path,
+    run: str | Path,
     settings: recipe.Recipe,
     *,
     observer: Observer = UNWATCHED,
     fold: int | None = 0,
     resume: bool = False,
     cpu: bool = False,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
     compiled: bool = False,
 ) -> Path:
     """Trains a network on a store and returns the folder of the model it wrote.
@@ -108,11 +108,11 @@ def train(
     loss stops being a number.
     """
     corpus.refuse_other_features(store.path, store.features, settings.features)
-    begin = start.find(start_from) if start_from else None
+    begin = start.find(Path(start_from)) if start_from else None
     if begin:
         start.refuse_another_kind(begin, settings, store.vocabulary)
     return _Run(
-        store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin, compiled=compiled
+        store, Path(run), settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin, compiled=compiled
     ).carry_out()
 
 
