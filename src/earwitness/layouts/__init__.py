@@ -51,6 +51,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
         "the columns fname,labels[,split], or a folder of sound files for each class"
+        + "".join(f"; {reason}" for reason in clip_list.why_not(place)[:1])
     )
 
 
