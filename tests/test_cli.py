@@ -434,6 +434,7 @@ NONSENSE = {
     "other features": (("prepare", "DATASET", "--out", "STORE", *MEL_64), "features.mel_bands is 128, not 64"),
     "nothing to train on": (("train",), "train needs a STORE and --out RUN"),
     "train on no store": (("train", "DATASET", "--out", "r"), "not a store; make one with `earwitness prepare"),
+    "no run to go on with": (("train", "STORE", "--out", "r", "--resume"), "r: no run there to go on with; correct"),
     "train on nothing": (("train", "no/such", "--out", "r"), "no/such: not a store"),
     "fold 5": (("train", "STORE", "--out", "r", "--fold", "5"), "give 0, 1, 2, 3, 4 or all"),
     "fold -1": (("train", "STORE", "--out", "r", "--fold", "-1"), "give 0, 1, 2, 3, 4 or all"),

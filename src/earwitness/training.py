@@ -36,6 +36,7 @@ from . import (
 from .ahead import ahead
 from .checkpoint import Place
 from .errors import Diverged
+from .folds import FOLDS
 from .network import TeacherStudent
 
 _LOG_EVERY_STEPS = 10
@@ -107,6 +108,11 @@ def train(
     the weights are of another kind; StoreError where the store's features are not the recipe's; Diverged where the
     loss stops being a number.
     """
+    if not isinstance(store, corpus.Store) or not isinstance(settings, recipe.Recipe):
+        given = f"{type(store).__name__} and {type(settings).__name__}"
+        raise TypeError(f"train takes a corpus.Store and a recipe.Recipe, not {given}")
+    if fold is not None and fold in range(FOLDS):
+        fold = int(fold)  # a number of numpy's could not be written to run.json
     corpus.refuse_other_features(store.path, store.features, settings.features)
     begin = start.find(Path(start_from)) if start_from else None
     if begin:

@@ -104,7 +104,9 @@ def _import(found: "ReviewFolder", path: Path) -> None:
     finally:
         decisions.close()
     say(f"{path}: {added} decisions added, {len(known) - added} known already")
-    list_some("no clips of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips)))
+    list_some(
+        "decisions on no clip of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips))
+    )
 
 
 def _export(found: "ReviewFolder", path: Path) -> None:
@@ -118,6 +120,9 @@ def _export(found: "ReviewFolder", path: Path) -> None:
     finally:
         decisions.close()
     decision_files.write(path, made, found)
+    if path.suffix == ".xml":
+        say(f"{path}: Label Studio's interface for {len(found.vocabulary)} classes; the decisions go into a .json")
+        return
     say(f"{path}: {len(made)} decisions on {len({one.clip for one in made})} clips")
 
 
