@@ -30,7 +30,11 @@ def review(
     ] = 0.0,
     open_: OpenOption = None,
     export: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write decisions as .csv or Label Studio's .json; serve nothing")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="write decisions as .csv or Label Studio's .json, or its interface as .xml; serve nothing",
+        ),
     ] = None,
     import_: Annotated[
         Path | None, typer.Option("--import", metavar="FILE", help="add decisions from such a file; serve nothing")

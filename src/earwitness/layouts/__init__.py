@@ -114,7 +114,8 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
         vocabulary.index(label, where=labels)
     if found is None:
         raise TableError(
-            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there or delete the row"
+            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder "
+            "that it is in before its name, or delete the row"
         )
     if (row.role, found) in named:
         raise TableError(f"{fname}: {row.fname} was named before ({named[row.role, found]}): delete one")
