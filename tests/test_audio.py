@@ -487,6 +487,19 @@ def test_a_threshold_that_keeps_nothing_is_refused(below_peak_db: float) -> None
         audio.trim(noise(1000), below_peak_db=below_peak_db)
 
 
+@pytest.mark.parametrize(
+    ("waveform", "complaint"),
+    [
+        (np.zeros((1000, 2), np.float32), r"not shape \(1000, 2\)"),
+        (np.full(1000, np.nan, np.float32), "NaN or infinite"),
+        (np.array([0, np.inf], np.float32), "NaN or infinite"),
+    ],
+)
+def test_what_is_no_waveform_is_not_trimmed(waveform: np.ndarray, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        audio.trim(waveform)
+
+
 # --- files from elsewhere ---------------------------------------------------------------------------
 
 

@@ -27,6 +27,23 @@ def test_clips_of_probabilities_by_hand() -> None:
     assert found.heard_odds[0, 0] == pytest.approx(-np.log(4)) and found.given[0, 0] == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "context", "prior", "complaint"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 0)), 0.5, "must both be"),
+        (np.zeros((3, 3)), np.zeros(3), 0.5, r"context \(3,\) must be \(clips, contexts\)"),
+        (np.zeros((3, 3)), np.zeros((2, 1)), 0.5, r"context \(2, 1\) must be"),
+        (np.zeros((3, 3)), np.zeros((3, 0)), 2.0, "prior is the share"),
+        (np.zeros((3, 3)), np.zeros((3, 0)), float("nan"), "prior is the share"),
+    ],
+)
+def test_what_is_known_of_no_clips_is_refused(
+    given: np.ndarray, context: np.ndarray, prior: float, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        beliefs.clips_of(np.full((3, 3), 0.2), given, context, prior=prior)
+
+
 def test_many_clips_are_fitted_by_a_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of 3,000 clips finds nearly the same rates, and all of them are sharpened and believed by it."""
     clips, truth = simulated(3000, 8, kept=0.6, empty=0.3)

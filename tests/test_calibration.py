@@ -23,6 +23,12 @@ def test_perfectly_told_apart_scores_stay_finite() -> None:
     assert np.isfinite([*found.weights, found.bias]).all() and found.weights[0] > 0
 
 
+@pytest.mark.parametrize("sources", [[], [np.zeros((2, 3)), np.zeros((3, 3))], np.zeros((3, 3)), [np.zeros((0, 3))]])
+def test_sources_of_another_shape_are_refused(sources: list[Array]) -> None:
+    with pytest.raises(ValueError, match="sources is a list of arrays of the shape of truth"):
+        calibration.calibrate(sources, np.zeros((0, 3) if len(sources) == 1 else (3, 3)))
+
+
 def test_log_odds_and_back() -> None:
     p = np.array([0.001, 0.5, 0.9])
     np.testing.assert_allclose(calibration.sigmoid(calibration.log_odds(p)), p)

@@ -307,6 +307,15 @@ def test_what_was_heard_in_another_store_is_not_lost(
     assert {path.name: path.read_bytes() for path in (out / "heard").iterdir()} == before
 
 
+def test_without_a_run_nothing_is_judged(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    for none in ([], tiny_trained_run, str(tiny_trained_run)):
+        with pytest.raises(ValueError, match="runs is a list of at least one run's folder"):
+            clean.clean(none, Store(tiny_store), tmp_path / "out")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no run to judge by"):
+        judging.judge([], Store(tiny_store), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_call_at_a_time_writes_into_a_folder(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "heard").mkdir(parents=True)
     held = files.lock(tmp_path / "out" / "heard" / "lock", busy=ValueError())

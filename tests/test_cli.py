@@ -124,7 +124,8 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
     assert answer.out.splitlines()[:5] == [
         f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
-        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': name it once",
+        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': "
+        "give one of them that name",
         f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
         "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
         "2 classes have one clip to learn from, or none: Bark, bark",
@@ -139,7 +140,7 @@ def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwi
     answer = earwitness("prepare", own_dataset, "--out", tmp_path / "store", "--workers", 1)
     assert answer.status == 1
     assert "10 curated, 5 test" not in answer.out and "10 curated, 4 test; 14 files decoded" in answer.out
-    assert "no noisy clips, so every label counts as checked; log-mels will be normalised by the curated" in answer.out
+    assert "no noisy clips, so every label counts as checked, and log-mels are normalised by the curated" in answer.out
     for path in (own_dataset / "train_curated").iterdir():
         path.write_bytes(b"no sound")
     soundfile.write(own_dataset / "train_noisy" / "noisy0.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
@@ -433,6 +434,7 @@ NONSENSE = {
     "other features": (("prepare", "DATASET", "--out", "STORE", *MEL_64), "features.mel_bands is 128, not 64"),
     "nothing to train on": (("train",), "train needs a STORE and --out RUN"),
     "train on no store": (("train", "DATASET", "--out", "r"), "not a store; make one with `earwitness prepare"),
+    "no run to go on with": (("train", "STORE", "--out", "r", "--resume"), "r: no run there to go on with; correct"),
     "train on nothing": (("train", "no/such", "--out", "r"), "no/such: not a store"),
     "fold 5": (("train", "STORE", "--out", "r", "--fold", "5"), "give 0, 1, 2, 3, 4 or all"),
     "fold -1": (("train", "STORE", "--out", "r", "--fold", "-1"), "give 0, 1, 2, 3, 4 or all"),

@@ -622,6 +622,15 @@ def test_other_features_are_refused_by_field(few: Path, tmp_path: Path) -> None:
     assert times(tmp_path / "store") == before
 
 
+def test_what_is_no_dataset_and_no_features_leaves_no_store_behind(few: Path, tmp_path: Path) -> None:
+    settings = recipe.load()
+    with pytest.raises(TypeError, match=r"dataset is what layouts\.read_dataset returns"):
+        corpus.prepare(few, tmp_path / "store", settings.features, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="features is a recipe's section of that name, not a Recipe"):
+        corpus.prepare(layouts.read_dataset(few), tmp_path / "store", settings, workers=1)  # type: ignore[arg-type]
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_folder_that_is_no_store_is_left_alone(few: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("two years of work")
@@ -643,8 +652,14 @@ def test_what_is_no_store_is_not_opened(kind: str, tmp_path: Path) -> None:
     elif kind == "file":
         path.write_text("no store")
     assert not corpus.is_store(path)
-    with pytest.raises(StoreError, match=f"{path}.*"):
+    with pytest.raises(StoreError, match=f"{path}: not a store; make one with"):
         Store(path)
+
+
+def test_a_clip_list_in_place_of_its_store_is_told_so(few: Path) -> None:
+    table = few / "train_curated.csv"
+    with pytest.raises(StoreError, match=rf"{table}: not a store; make one with .* {few / 'train_curated.store'}`"):
+        Store(table)
 
 
 def test_two_at_once_are_refused(few: Path, tmp_path: Path) -> None:

@@ -193,6 +193,12 @@ def test_a_bad_file_yields_its_error(models: list[Path], tiny_dataset: Path, tmp
         EnsembleTagger.load(models[:2]).tag(tmp_path / "bad.wav")
 
 
+def test_no_list_of_models_is_refused(models: list[Path]) -> None:
+    for none in ([], models[0], str(models[0])):
+        with pytest.raises(ValueError, match="folders is a list of at least one model's folder"):
+            EnsembleTagger.load(none)  # type: ignore[arg-type]
+
+
 def test_models_of_other_classes_are_refused_by_name(models: list[Path]) -> None:
     taggers = [tagging.Tagger.load(model) for model in models[:2]]
     for names, words in (

@@ -566,7 +566,7 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
     [
         ("name,labels\na.wav,Bark\n", r"clips\.csv line 1: no column 'fname' among 'name, labels'"),
         ("fname|labels\na.wav|Bark\n", r"no column 'fname' among 'fname|labels'".replace("|", r"\|")),
-        ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels'"),
+        ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels' .*: leave one"),
         ("", r"clips\.csv: empty"),
         ("fname,labels\n", r"no row of its tables has a label"),
         ("fname,labels\na.wav,\n", r"no row of its tables has a label"),
@@ -598,6 +598,12 @@ def test_no_dataset_there(tmp_path):
         read_dataset(tmp_path / "nowhere")
     with pytest.raises(TableError, match="no dataset found: it needs the tables of a known one"):
         read_dataset(tmp_path)
+    put(tmp_path / "sheets", {"tags.xlsx": "PK", "a.wav": ""})
+    with pytest.raises(TableError, match=r"no dataset found: .*tags\.xlsx: save it as CSV in UTF-8$"):
+        read_dataset(tmp_path / "sheets")
+    put(tmp_path / "tables", {"one.csv": "file,tag\n", "two.csv": "file,tag\n", "a.wav": ""})
+    with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'fname' among 'file, tag'"):
+        read_dataset(tmp_path / "tables")
     lists = {"one.csv": "fname,labels\n", "two.csv": "fname,labels\n"}
     with pytest.raises(TableError, match=r"more than one clip list \(one\.csv, two\.csv\)"):
         read_dataset(put(tmp_path, lists))

@@ -52,6 +52,22 @@ def test_beliefs_are_better_than_either_source() -> None:
     assert brier(belief) < 0.9 * min(brier(heard), brier(given))
 
 
+@pytest.mark.parametrize(
+    ("heard", "given", "complaint"),
+    [
+        (np.zeros((3, 4)), np.zeros((3, 1)), r"heard \(3, 4\) and given \(3, 1\) must both be \(clips, classes\)"),
+        (np.zeros((3, 4)), np.zeros((2, 4)), r"must both be \(clips, classes\)"),
+        (np.zeros(4), np.zeros(4), r"must both be \(clips, classes\)"),
+        (np.zeros((0, 4)), np.zeros((0, 4)), "not empty"),
+        (np.array([[-2.5, 0.5]]), np.zeros((1, 2)), "heard goes from -2.5 to 0.5: probabilities and labels"),
+        (np.zeros((1, 2)), np.array([[0, 3]]), "given goes from 0 to 3"),
+    ],
+)
+def test_tables_that_are_none_are_refused(heard: np.ndarray, given: np.ndarray, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        noiserates.estimate_noise_rates(heard, given)
+
+
 def test_a_class_nobody_hears_takes_the_rates_of_all() -> None:
     heard, _, given = simulated(2000, 30, kept=0.6, false=0.02)
     heard[:, 3] = 1e-4

@@ -48,6 +48,17 @@ def test_windows_cover_every_frame(length: int, hop: int) -> None:
     assert (np.diff(starts) > 0).all() and (np.diff(starts) <= hop).all()
 
 
+@pytest.mark.parametrize("hop", [0, -16])
+def test_windows_that_do_not_move_on_are_refused(hop: int) -> None:
+    with pytest.raises(ValueError, match="1 frame apart or more"):
+        patches.window_starts(210, frames=192, hop=hop)
+
+
+def test_no_frame_cannot_be_repeated() -> None:
+    with pytest.raises(ValueError, match="no frame"):
+        patches.windows(ramp(0), frames=192, hop=16)
+
+
 def test_windows_are_the_frames_at_their_starts() -> None:
     found = patches.windows(ramp(210), frames=192, hop=16)
     assert found.shape == (3, 192, 1)

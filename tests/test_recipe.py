@@ -71,6 +71,10 @@ def test_refusals_name_field_value_and_range_all_at_once(overrides: list[str], w
         assert word in message, message
 
 
+def test_one_override_may_stand_by_itself() -> None:
+    assert recipe.load("laptop", "training.seed=3") == recipe.load(["laptop"], ["training.seed=3"])
+
+
 def test_an_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="laptop"):
         recipe.load("labtop")

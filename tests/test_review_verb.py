@@ -36,6 +36,9 @@ def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, ea
     assert [row["reviewer"] for row in read_rows(csv, ("fname", "reviewer"))] == ["Anna", "Anna", "Anna", "Ben"]
     tasks = tmp_path / "tasks.json"
     assert earwitness("review", reviewed, "--export", tasks)[0] == 0
+    interface = tmp_path / "interface.xml"
+    said = f"{interface}: Label Studio's interface for 4 classes; the decisions go into a .json\n"
+    assert earwitness("review", reviewed, "--export", interface) == (0, said, "")
     (reviewed / FILE_NAME).unlink()
     for path in (tasks, csv):
         added = 4 if path is tasks else 0

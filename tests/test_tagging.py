@@ -6,6 +6,7 @@ import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,6 +268,31 @@ def test_silence_has_scores(tagger: Tagger) -> None:
 def test_what_is_no_waveform_is_refused(waveform: NDArray[np.float32], tagger: Tagger) -> None:
     with pytest.raises(ValueError, match="a waveform is"):
         tagger.scores(waveform)
+
+
+@pytest.mark.parametrize("shape", [(0, BANDS), (10, 64), (BANDS,), (1, 10, BANDS)])
+def test_what_is_no_log_mel_is_refused(shape: tuple[int, ...], tagger: Tagger) -> None:
+    with pytest.raises(ValueError, match=rf"a log-mel is \(frames, {BANDS}\) of at least one frame"):
+        tagger.scores_of_log_mel(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("frames", [0, -1, 2.5, None])
+def test_windows_that_are_no_frames_apart_are_refused(frames: int, tagger: Tagger) -> None:
+    with pytest.raises(ValueError, match="1 or more, not"):
+        tagger.with_hop(frames)
+
+
+@pytest.mark.parametrize("option", [{"windows": "sharp"}, {"precision": "float16"}, {"device": "gpu"}, {"threads": 0}])
+def test_a_choice_that_there_is_not_is_refused(option: dict[str, Any], tiny_model: Path) -> None:
+    (name,) = option
+    with pytest.raises(ValueError, match=f"^{name} "):
+        Tagger.load(tiny_model, **option)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_is_no_list_of_paths(kind: Callable[[Path], str | Path], tagger: Tagger, sounds: list[Path]) -> None:
+    with pytest.raises(TypeError, match="put it into a list"):
+        list(tagger.tag_many(kind(sounds[0])))  # type: ignore[arg-type]
 
 
 def test_a_list_of_samples_will_do(tagger: Tagger) -> None:

@@ -157,6 +157,17 @@ def test_divergence_stops_with_step_cause_and_checkpoint(
     assert checkpoint.checkpoints(tmp_path / "run/checkpoints")
 
 
+def test_names_in_place_of_store_and_recipe_are_refused(store: Store, tmp_path: Path) -> None:
+    for wrong in ((store.path, recipe.load("rehearsal")), (store, "rehearsal")):
+        with pytest.raises(TypeError, match=r"takes a corpus\.Store and a recipe\.Recipe, not "):
+            training.train(wrong[0], tmp_path / "run", wrong[1])  # type: ignore[arg-type]
+
+
+def test_a_fold_may_be_a_number_of_numpys(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "run", fold=np.int64(1))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["fold"] == 1
+
+
 def test_another_recipe_store_or_fold_is_refused_on_resume(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "run")
     for how, words in (({"fold": 1}, "--fold is 0, not 1"), ({"fold": None}, "--fold is 0, not all")):

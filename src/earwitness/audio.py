@@ -86,7 +86,7 @@ def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:
     the part kept runs from the centre of the first such frame to 512 samples past that of the last.
     A waveform that is silent all through is returned whole.
 
-    Raises ValueError unless `below_peak_db` is above 0.
+    Raises ValueError unless `below_peak_db` is above 0, and for what is no waveform of finite samples.
 
     Report: section 2.1. Departs from print: docs/paper.md, row 19.
     """
@@ -134,11 +134,15 @@ def _sound_span(power: npt.NDArray[np.float64], below_peak_db: float) -> tuple[i
     if not below_peak_db > 0:
         raise ValueError(f"below_peak_db is a number of dB above 0, not {below_peak_db}")
     sound = np.flatnonzero(power > power.max() * 10 ** (-below_peak_db / 10))
+    if not len(sound):  # the loudest frame is one, unless it is no number, or infinite
+        raise ValueError("the waveform holds NaN or infinite samples")
     return int(sound[0]) * _TRIM_HOP_SAMPLES, (int(sound[-1]) + 1) * _TRIM_HOP_SAMPLES
 
 
 def _hop_energy(waveform: Samples) -> npt.NDArray[np.float64]:
     """Return the (1 + samples // 512,) sums of squares of the hops of 512 samples, zeros after the last sample."""
+    if waveform.ndim != 1:
+        raise ValueError(f"a waveform has one dimension, (samples,), not shape {waveform.shape}")
     hops = 1 + len(waveform) // _TRIM_HOP_SAMPLES
     padded = np.pad(waveform, (0, hops * _TRIM_HOP_SAMPLES - len(waveform)))
     return _energy_of(padded.reshape(hops, _TRIM_HOP_SAMPLES))

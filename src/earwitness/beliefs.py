@@ -20,7 +20,15 @@ _MOST_PAIRS = 5_000_000_000
 
 
 def clips_of(heard: Array, given: NDArray[np.floating], context: Array, *, prior: float) -> Clips:
-    """Returns what is known of clips from P(present | heard) (clips, classes) and the prior that is behind it."""
+    """Returns what is known of clips from P(present | heard) (clips, classes) and the prior that is behind it.
+
+    given (clips, classes); context (clips, contexts), of which there may be none. ValueError for what is otherwise.
+    """
+    noiserates.refuse_other_tables(heard, given)
+    if np.ndim(context) != 2 or len(context) != len(heard):
+        raise ValueError(f"context {np.shape(context)} must be (clips, contexts), as many clips as heard {heard.shape}")
+    if not 0 <= prior <= 1:
+        raise ValueError(f"prior is the share of tags that are present, from 0 to 1, not {prior}")
     prior_odds = calibration.log_odds(np.array([prior]))
     return Clips(calibration.log_odds(heard) - prior_odds, given.astype(np.float64), context)
 

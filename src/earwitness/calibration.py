@@ -52,8 +52,12 @@ def slope_of_loss(kind: str, focal_gamma: float) -> float:
 def calibrate(sources: Sequence[Array], truth: NDArray[np.floating]) -> Calibration:
     """Returns the calibration under which `truth` (0 or 1, of the sources' shape) is likeliest.
 
-    Platt's scaling, with as many slopes as there are sources: logistic regression by Newton's steps.
+    Platt's scaling, with as many slopes as there are sources: logistic regression by Newton's steps. ValueError where
+    there is no source, or one has another shape than `truth`.
     """
+    if not len(sources) or not truth.size or any(source.shape != truth.shape for source in sources):
+        shapes = [source.shape for source in sources]
+        raise ValueError(f"sources is a list of arrays of the shape of truth, {truth.shape}, not of {shapes}")
     design = np.stack([*(source.ravel() for source in sources), np.ones(truth.size)], axis=1)
     target = truth.ravel().astype(np.float64)
     weights = np.zeros(design.shape[1])

@@ -88,7 +88,8 @@ class Store:
     (clips,) int64 the folds of the curated ones, -1 where a clip is in none, `remarks` what is odd about a clip.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
         head = _read_head(path)
         if not head.get("complete"):
             raise StoreError(f"{path}: the store is not finished; run `earwitness prepare` again to go on")
@@ -141,7 +142,7 @@ def is_store(path: Path) -> bool:
 
 def prepare(
     dataset: Dataset,
-    out: Path,
+    out: str | Path,
     features: recipe.Features,
     *,
     workers: int,
@@ -152,8 +153,11 @@ def prepare(
     Files are decoded by `workers` processes (1: by this one) and written in the order of the tables, each as soon as
     it is done, so a killed call loses at most the clips under way. A file that could not be decoded is tried again by
     the next call. `on_clip(done, total)` is called after each file.
-    StoreError where `out` is something else, is in use, or holds log-mels made with other features.
+    StoreError where `out` is something else, is in use, or holds log-mels made with other features. TypeError where
+    `dataset` or `features` is none, before `out` is touched.
     """
+    _refuse_other_types(dataset, features)
+    out = Path(out)
     _refuse_strangers(out)
     out.mkdir(parents=True, exist_ok=True)
     with files.lock(out / "lock", busy=StoreError(f"{out}: another `earwitness prepare` is writing this store")):
@@ -347,6 +351,14 @@ def _one_by_one(paths: Sequence[str], features: recipe.Features) -> Iterator[tup
         pool.shutdown()
 
 
+def _refuse_other_types(dataset: Dataset, features: recipe.Features) -> None:
+    """Raises TypeError for a path in place of what was read from it, and for a whole recipe in place of a section."""
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset is what layouts.read_dataset returns, not {dataset!r:.80}")
+    if not isinstance(features, recipe.Features):
+        raise TypeError(f"features is a recipe's section of that name, not a {type(features).__name__}")
+
+
 def _refuse_strangers(out: Path) -> None:
     """Raises StoreError where `out` is a folder that holds something, yet no store."""
     if is_store(out) or not out.exists():
@@ -523,8 +535,8 @@ def _read_frames(path: Path, first: int, frames: int, bands: int) -> NDArray[np.
 def _read_head(path: Path) -> dict[str, Any]:
     try:
         head = json.loads((path / "store.json").read_text("utf-8"))
-    except FileNotFoundError:
-        place = f"{path}.store" if path.exists() else path
+    except (FileNotFoundError, NotADirectoryError):
+        place = f"{path.with_suffix('') if path.is_file() else path}.store" if path.exists() else path
         raise StoreError(f"{path}: not a store; make one with `earwitness prepare DATASET --out {place}`") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}/store.json: not readable ({_brief(error)}); delete the store, prepare anew") from None

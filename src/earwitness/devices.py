@@ -10,6 +10,15 @@ def best(*, cpu: bool = False) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
 
 
+def named(name: str) -> torch.device:
+    """Returns the device that torch calls by a name. ValueError where this machine has none such."""
+    try:
+        torch.zeros(0, device=name)
+    except (RuntimeError, AssertionError):  # an unknown name, or a kind of device that this torch was built without
+        raise ValueError(f"device {name!r}: torch has none such here; give cpu, or cuda where there is a GPU") from None
+    return torch.device(name)
+
+
 def fast_in_bfloat16(device: torch.device) -> bool:
     """Tells whether a device computes bfloat16 convolutions in hardware."""
     if device.type == "cuda":

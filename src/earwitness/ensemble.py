@@ -148,7 +148,7 @@ class EnsembleTagger:
     @classmethod
     def load(
         cls,
-        folders: Sequence[Path],
+        folders: Sequence[str | Path],
         *,
         mean: Mean = EQUAL,
         hop_frames: int | None = None,
@@ -158,10 +158,12 @@ class EnsembleTagger:
     ) -> "EnsembleTagger":
         """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError.
 
-        `device`, `windows` and `precision` are as in `Tagger.load`.
+        `device`, `windows` and `precision` are as in `Tagger.load`. ValueError where `folders` is no list of any.
         """
+        if isinstance(folders, str | Path) or not folders:
+            raise ValueError(f"folders is a list of at least one model's folder, not {folders!r}")
         members = [Tagger.load(folder, device=device, windows=windows, precision=precision) for folder in folders]
-        if hop_frames:
+        if hop_frames is not None:
             members = [member.with_hop(hop_frames) for member in members]
         return cls(members, names=[str(folder) for folder in folders], mean=mean)
 

@@ -21,13 +21,29 @@ class NoiseRates(NamedTuple):
     false: NDArray[np.float64]
 
 
+def refuse_other_tables(heard: NDArray[np.floating], given: NDArray[np.floating]) -> None:
+    """Raises ValueError unless both are (clips, classes) of at least one, and from 0 to 1, as logits are not.
+
+    What is not a number passes: it makes beliefs of no number, which training sees in its loss.
+    """
+    if np.ndim(heard) != 2 or np.shape(heard) != np.shape(given) or not np.size(heard):
+        raise ValueError(
+            f"heard {np.shape(heard)} and given {np.shape(given)} must both be (clips, classes), and not empty"
+        )
+    for name, table in (("heard", heard), ("given", given)):
+        low, high = float(np.min(table)), float(np.max(table))
+        if low < 0 or high > 1:
+            raise ValueError(f"{name} goes from {low:.4g} to {high:.4g}: probabilities and labels are from 0 to 1")
+
+
 def estimate_noise_rates(heard: NDArray[np.float64], given: NDArray[np.floating]) -> NoiseRates:
     """Returns the rates at which labels were given, from the teacher's probabilities and the given labels.
 
     heard, given (clips, classes). If `heard` is calibrated, E[given | heard] = false + (kept - false) * heard: a line
     for each class, whose slope and height are fitted by least squares. A class's slope is drawn towards that of all
-    classes, the more so the less its `heard` varies.
+    classes, the more so the less its `heard` varies. ValueError for tables that are none, or not alike.
     """
+    refuse_other_tables(heard, given)
     heard_deviation = heard - heard.mean(axis=0)
     given_deviation = given - given.mean(axis=0)
     covariance = (heard_deviation * given_deviation).sum(axis=0)

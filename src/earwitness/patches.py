@@ -17,11 +17,13 @@ def repeat_pad(log_mel: Floats, *, frames: int) -> Floats:
     """Returns `log_mel` repeated along time until it has at least `frames` frames, cut there if it was shorter.
 
     Report: section 2.2, "we pad the spectrogram to 192 frames repeatedly".
-    A log-mel that is long enough comes back as it is. (t, mels) -> (max(t, frames), mels).
+    A log-mel that is long enough comes back as it is. (t, mels) -> (max(t, frames), mels). ValueError for no frame.
     """
     length = len(log_mel)
     if length >= frames:
         return log_mel
+    if not length:
+        raise ValueError("a log-mel of no frame has nothing to repeat")
     repeats = -(-frames // length)
     return np.tile(log_mel, (repeats, 1))[:frames]
 
@@ -40,8 +42,11 @@ def window_starts(length: int, *, frames: int, hop: int) -> Integers:
     """Returns the first frame of every sliding window over `length` frames.
 
     Report: section 2.7. One window where the log-mel is no longer than a patch; else ceil((T - frames) / hop) + 1
-    of them, the last one aligned to the end so that no frame is left out (docs/paper.md, row 23).
+    of them, the last one aligned to the end so that no frame is left out (docs/paper.md, row 23). ValueError for a hop
+    below 1.
     """
+    if hop < 1:
+        raise ValueError(f"windows are 1 frame apart or more, not {hop}")
     if length <= frames:
         return np.zeros(1, dtype=np.int64)
     count = -(-(length - frames) // hop) + 1

@@ -271,17 +271,18 @@ class Recipe(Section):
         return 2 * classes if self.augmentation.reversal else classes
 
 
-def load(sources: str | Path | Sequence[str | Path] | None = None, overrides: Iterable[str] = ()) -> Recipe:
+def load(sources: str | Path | Sequence[str | Path] | None = None, overrides: str | Iterable[str] = ()) -> Recipe:
     """Returns the report's recipe with the differences of named recipes or TOML files, then of `a.b=c` overrides.
 
-    A later source lies on top of the earlier ones: where two set the same field, the later counts.
+    A later source lies on top of the earlier ones: where two set the same field, the later counts. One source or
+    override may stand by itself.
     Raises RecipeError naming every unknown or out-of-range value, its allowed range and the nearest known name.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources or ())
     differences: dict[str, Any] = {}
     for source in listed:
         differences = _merged(differences, _read(source))
-    for override in overrides:
+    for override in [overrides] if isinstance(overrides, str) else overrides:
         differences = _merged(differences, _parse_override(override))
     return resolve(differences, where=" + ".join(map(str, listed)) or "recipe")
 

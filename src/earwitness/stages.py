@@ -41,7 +41,9 @@ def split(store: corpus.Store, fold: int | None) -> Split:
     no such fold.
     """
     if fold is not None and fold not in range(FOLDS):
-        raise RunError(f"fold {fold}: there is none; give a number from 0 to {FOLDS - 1}, or all to hold nothing out")
+        raise RunError(
+            f"fold {fold}: there is none; give a number from 0 to {FOLDS - 1}, or all (in Python None) for none"
+        )
     curated = store.rows("curated")
     held_out = store.folds[curated] == fold if fold is not None else np.zeros(len(curated), dtype=bool)
     unheard = {name for row in curated[held_out] for name in store.clips[row].sources}

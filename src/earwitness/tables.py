@@ -279,8 +279,9 @@ def _without_padding(cells: list[str], width: int) -> list[str]:
 def _require_columns(path: Path, header: Sequence[str], *names: str) -> None:
     for name in names:
         if header.count(name) != 1:
-            trouble = "no column" if name not in header else "more than one column"
-            raise TableError(f"{path} line 1: {trouble} {name!r} among {', '.join(header)!r}: name it once")
+            lacking = name not in header
+            trouble, remedy = ("no", "give one of them that name") if lacking else ("more than one", "leave one")
+            raise TableError(f"{path} line 1: {trouble} column {name!r} among {', '.join(header)!r}: {remedy}")
 
 
 def _check_length(where: str, cells: Sequence[str], header: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ content, so that its scores are the same alone, in any order, and on every run.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,8 @@ class Tagger:
     ) -> Self:
         """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError.
 
+        ValueError for a device that is not there, and for other values than those below.
+
         `windows` "sliding" scores every window by itself, "exact" gives the same scores from one pass over the clip,
         "dense" is faster still and differs a little. `precision` is the network's arithmetic; "auto" is bfloat16 where
         the machine is fast in it. `threads` limits all of torch, and the ONNX file's session; None changes nothing.
@@ -172,6 +174,10 @@ class Tagger:
         Where the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by it on the CPU, and
         torch is imported when the first longer one comes.
         """
+        _refuse_unknown("windows", windows, get_args(Windows))
+        _refuse_unknown("precision", precision, get_args(Precision))
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is 1 or more, or None for what torch takes, not {threads}")
         config = load_config(Path(folder))
         scorer, marks = _scorer_of(Path(folder), config, device, windows, precision, threads)
         return cls(
@@ -189,7 +195,9 @@ class Tagger:
         return self._scorer.windows
 
     def with_hop(self, frames: int) -> "Tagger":
-        """Returns this tagger with its windows so many frames apart, whatever its recipe says."""
+        """Returns this tagger with its windows so many frames apart, whatever its recipe says. ValueError below 1."""
+        if not isinstance(frames, int | np.integer) or frames < 1:
+            raise ValueError(f"windows are a whole number of frames apart, 1 or more, not {frames!r}")
         if frames == self.recipe.tagging.hop_frames:
             return self
         tagging = self.recipe.tagging.model_copy(update={"hop_frames": frames})
@@ -206,8 +214,9 @@ class Tagger:
         """Returns the scores (classes,) of a trimmed clip's log-mel (frames, bands) in dB.
 
         It is rounded to float16 as those of a store are, so that a file and its copy in a store score the same.
-        ModelError where the scores are not finite.
+        ModelError where the scores are not finite, ValueError for a log-mel of no frame or of other bands.
         """
+        _refuse_other_shape(log_mel, bands=len(self._mean))
         size, hop = self.recipe.patches.frames, self.recipe.tagging.hop_frames
         starts = patches.window_starts(len(log_mel), frames=size, hop=hop)
         total, count = np.zeros(len(self.vocabulary)), len(starts)
@@ -227,8 +236,10 @@ class Tagger:
         ValueError for a waveform of more than one dimension, and for samples that are not numbers.
         """
         samples = np.asarray(waveform, np.float32)
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise ValueError(f"a waveform is (samples,) of finite numbers; this one has shape {samples.shape}")
+        if samples.ndim != 1:
+            raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
         return self.scores_of_log_mel(corpus.log_mel_of(samples, self.recipe.features))
 
     def tag(self, path: str | Path) -> dict[str, float]:
@@ -239,7 +250,8 @@ class Tagger:
     def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
         """Yields every file's scores in the order given; a bad file yields its error, and the rest go on.
 
-        The next files are decoded while one is scored; memory does not grow with their number.
+        The next files are decoded while one is scored; memory does not grow with their number. TypeError for one path
+        that is in no list.
         """
         yield from tag_each(paths, lambda path: longsound.read(path, self.recipe.features), self.scores_of_log_mel)
 
@@ -319,16 +331,27 @@ def _torch_scorer(
     import torch
 
     from . import checkpoint, windowed
-    from .devices import best, in_bfloat16
+    from .devices import best, in_bfloat16, named
 
     if threads:
         torch.set_num_threads(threads)
-    target = torch.device(device) if device else best()
+    target = named(device) if device else best()
     bfloat16 = in_bfloat16(precision, target)
     network = checkpoint.load_network(folder, config)
     frames = config.recipe.patches.frames
     scorer = windowed.student_scorer(network, target, frames=frames, windows=windows, bfloat16=bfloat16)
     return scorer, ["dense"] * (scorer.windows == "dense") + ["bfloat16"] * bfloat16
+
+
+def _refuse_unknown(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
+
+
+def _refuse_other_shape(log_mel: LogMel, *, bands: int) -> None:
+    """Raises ValueError for an array that is no (frames, bands); a long file's log-mel is one by its making."""
+    if isinstance(log_mel, np.ndarray) and (log_mel.ndim != 2 or not len(log_mel) or log_mel.shape[1] != bands):
+        raise ValueError(f"a log-mel is (frames, {bands}) of at least one frame; this one has shape {log_mel.shape}")
 
 
 def best_first(scores: NDArray[np.float64], vocabulary: Vocabulary) -> dict[str, float]:
@@ -340,6 +363,8 @@ def tag_each(
     paths: Iterable[str | Path], read: Callable[[Path], _Read], score: Callable[[_Read], NDArray[np.float64]]
 ) -> Iterator[Tagged]:
     """Yields what becomes of every file when it is read and then scored; the next are read while one is scored."""
+    if isinstance(paths, str | Path):  # else text would be taken for paths of one letter each
+        raise TypeError(f"paths are several, and {str(paths)!r} is one: put it into a list, or give it to tag")
     for path, reading in ahead(map(Path, paths), read, count=_READ_AHEAD):
         try:
             tagged = Tagged(path, score(reading.result()), None)

@@ -36,6 +36,7 @@ from . import (
 from .ahead import ahead
 from .checkpoint import Place
 from .errors import Diverged
+from .folds import FOLDS
 from .network import TeacherStudent
 
 _LOG_EVERY_STEPS = 10
@@ -88,14 +89,14 @@ UNWATCHED = Unwatched()
 
 def train(
     store: corpus.Store,
-    run: Path,
+    run: str | Path,
     settings: recipe.Recipe,
     *,
     observer: Observer = UNWATCHED,
     fold: int | None = 0,
     resume: bool = False,
     cpu: bool = False,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
     compiled: bool = False,
 ) -> Path:
     """Trains a network on a store and returns the folder of the model it wrote.
@@ -107,12 +108,17 @@ def train(
     the weights are of another kind; StoreError where the store's features are not the recipe's; Diverged where the
     loss stops being a number.
     """
+    if not isinstance(store, corpus.Store) or not isinstance(settings, recipe.Recipe):
+        given = f"{type(store).__name__} and {type(settings).__name__}"
+        raise TypeError(f"train takes a corpus.Store and a recipe.Recipe, not {given}")
+    if fold is not None and fold in range(FOLDS):
+        fold = int(fold)  # a number of numpy's could not be written to run.json
     corpus.refuse_other_features(store.path, store.features, settings.features)
-    begin = start.find(start_from) if start_from else None
+    begin = start.find(Path(start_from)) if start_from else None
     if begin:
         start.refuse_another_kind(begin, settings, store.vocabulary)
     return _Run(
-        store, run, settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin, compiled=compiled
+        store, Path(run), settings, observer=observer, fold=fold, resume=resume, cpu=cpu, begin=begin, compiled=compiled
     ).carry_out()
 
 

@@ -21,24 +21,28 @@ class Cleaning(NamedTuple):
 
 
 def clean(
-    runs: Sequence[Path],
+    runs: Sequence[str | Path],
     store: Store,
-    out: Path,
+    out: str | Path,
     *,
     limits: Limits = DEFAULT_LIMITS,
-    audio_root: Path | None = None,
+    audio_root: str | Path | None = None,
     page: bool = True,
     watcher: Watcher = UNWATCHED,
 ) -> Cleaning:
     """Judges every clip of a store by some runs and writes what comes of it to `out`.
 
     RunError where a run, the store, the folder or the sound files are not what they should be, before any work.
+    ValueError where `runs` is no list of at least one.
     """
+    if isinstance(runs, str | Path) or not runs:
+        raise ValueError(f"runs is a list of at least one run's folder, not {runs!r}")
+    out = Path(out)
     refuse_one_class(store)
     outfolder.refuse_strange(out, store)
     opened = [hearing.open_run(run, store) for run in runs]
     refuse_same_run(opened)
-    sounds = originals.require_sounds(store, audio_root)
+    sounds = originals.require_sounds(store, Path(audio_root) if audio_root else None)
     for run in opened:
         if not run.same_store:
             watcher.note(f"{run.folder}: learnt from another store, so none of its clips count as held out")

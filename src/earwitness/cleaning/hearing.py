@@ -60,8 +60,9 @@ class Heard(NamedTuple):
     end_frame: Floats
 
 
-def open_run(folder: Path, store: corpus.Store) -> Run:
+def open_run(folder: str | Path, store: corpus.Store) -> Run:
     """Opens a finished run for a store. RunError for what is no run, is not finished, or knows other classes."""
+    folder = Path(folder)
     head = _head(folder)
     try:
         settings = recipe.load(folder / "recipe.toml")

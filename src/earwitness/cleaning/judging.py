@@ -93,19 +93,22 @@ class _Sources(NamedTuple):
     votes: Array
 
 
-def judge(runs: Sequence[Run], store: Store, keep: Path, watcher: Watcher = UNWATCHED) -> Judged:
+def judge(runs: Sequence[Run], store: Store, keep: str | Path, watcher: Watcher = UNWATCHED) -> Judged:
     """Returns what to believe of every curated and noisy clip of a store.
 
     `runs` are of the same classes, with folds of their own; a curated clip is judged by the runs that never learnt
     from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the journals.
+    ValueError where there is no run.
     """
+    if not runs:
+        raise ValueError("there is no run to judge by: give at least one, as hearing.open_run opens it")
     rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
     given = store.labels[rows]
     spectra = _spectra(store, rows, watcher)
     # What a run hears is let go of before the next is heard, but for what it comes to.
     sources, evidence = zip(
-        *(_listen(run, store, rows, keep, watcher, noisy, given, spectra) for run in runs), strict=True
+        *(_listen(run, store, rows, Path(keep), watcher, noisy, given, spectra) for run in runs), strict=True
     )
     weights = _weights(runs, store.folds[rows], noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))

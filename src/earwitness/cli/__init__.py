@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 all done, 1 done but for the files listed, 2 refused. --traceback shows where one arose.",
+    epilog="Exit status: 0 all done, 1 done but for the files listed, 2 refused. --traceback shows where errors arose.",
 )
 
 # Typer brings a click of its own, or uses the installed one, by its version: this is the class of either.

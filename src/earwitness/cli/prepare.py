@@ -87,7 +87,10 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
     rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
     say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
-        say("no noisy clips, so every label counts as checked; log-mels will be normalised by the curated set")
+        say(
+            "no noisy clips, so every label counts as checked, and log-mels are normalised by the curated set: "
+            "mark those as noisy whose labels nobody checked"
+        )
     if not report.clips["curated"]:
         say("no curated clips, so none to measure by: mark some whose labels were checked by ear as curated")
     if report.curated_groups < report.clips["curated"]:

@@ -30,7 +30,11 @@ def review(
     ] = 0.0,
     open_: OpenOption = None,
     export: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write decisions as .csv or Label Studio's .json; serve nothing")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="write decisions as .csv or Label Studio's .json, or its interface as .xml; serve nothing",
+        ),
     ] = None,
     import_: Annotated[
         Path | None, typer.Option("--import", metavar="FILE", help="add decisions from such a file; serve nothing")
@@ -104,7 +108,9 @@ def _import(found: "ReviewFolder", path: Path) -> None:
     finally:
         decisions.close()
     say(f"{path}: {added} decisions added, {len(known) - added} known already")
-    list_some("no clips of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips)))
+    list_some(
+        "decisions on no clip of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips))
+    )
 
 
 def _export(found: "ReviewFolder", path: Path) -> None:
@@ -118,6 +124,9 @@ def _export(found: "ReviewFolder", path: Path) -> None:
     finally:
         decisions.close()
     decision_files.write(path, made, found)
+    if path.suffix == ".xml":
+        say(f"{path}: Label Studio's interface for {len(found.vocabulary)} classes; the decisions go into a .json")
+        return
     say(f"{path}: {len(made)} decisions on {len({one.clip for one in made})} clips")
 
 

@@ -26,7 +26,7 @@ def serve(
     port: PortOption = 7880,
     open_: OpenOption = None,
     largest_mb: Annotated[
-        float, typer.Option(metavar="MB", min=0.001, max=1_000_000, help="longer files are refused")
+        float, typer.Option(metavar="MB", min=0.001, max=1_000_000, help="files of more megabytes are refused")
     ] = 200.0,
     hop_frames: HopOption = None,
     windows: WindowsOption = "exact",

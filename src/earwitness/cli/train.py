@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..errors import RunError
 from .options import CpuOption, RecipeOption, SetOption, ThreadsOption, use_threads
 from .screen import duration, output, say
 
@@ -56,6 +57,9 @@ def train(
         raise typer.BadParameter("train needs a STORE and --out RUN (or --show-recipe)")
     if fold not in {"all", *(str(number) for number in range(5))}:
         raise typer.BadParameter(f"{fold}: give 0, 1, 2, 3, 4 or all", param_hint="--fold")
+    if resume and not (out / "run.json").is_file():
+        # Begun anew by the report's recipe, as none is given to go on, it would take weeks before anybody wondered.
+        raise RunError(f"{out}: no run there to go on with; correct --out, or leave out --resume")
     from .. import corpus
 
     opened = corpus.Store(store)

@@ -51,6 +51,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
         "the columns fname,labels[,split], or a folder of sound files for each class"
+        + "".join(f"; {reason}" for reason in clip_list.why_not(place)[:1])
     )
 
 
@@ -113,7 +114,8 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
         vocabulary.index(label, where=labels)
     if found is None:
         raise TableError(
-            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there or delete the row"
+            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder "
+            "that it is in before its name, or delete the row"
         )
     if (row.role, found) in named:
         raise TableError(f"{fname}: {row.fname} was named before ({named[row.role, found]}): delete one")

@@ -7,6 +7,7 @@ from ..errors import TableError
 from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
 
 _NEEDED = ("fname", "labels")
+_SPREADSHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
 _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
 
 
@@ -36,13 +37,15 @@ def find_any(root: Path) -> Listing | None:
 
 
 def why_not(root: Path) -> tuple[str, ...]:
-    """Why each CSV in `root` is no list of clips, as far as they are none."""
+    """Why each CSV and each spreadsheet in `root` is no list of clips, as far as they are none."""
     found = []
     for table in _tables(root):
         try:
             tables.read_records(table, _NEEDED)
         except TableError as error:
             found.append(f"no list of clips, so not read: {error}")
+    sheets = sorted(path for path in root.iterdir() if path.suffix.lower() in _SPREADSHEETS)
+    found += [f"no list of clips, so not read: {sheet}: save it as CSV in UTF-8" for sheet in sheets]
     return tuple(found)
 
 
