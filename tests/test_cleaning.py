@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from conftest import RATE_HZ, Earwitness, tone
-from earwitness import corpus, files, layouts, recipe
+from earwitness import corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, judging, originals, summary, verdicts
 from earwitness.cleaning.judging import Judged
@@ -118,6 +118,18 @@ def test_the_cleaned_list_can_be_prepared(cleaned: Path, tiny_store: Path, tmp_p
         assert {str(clip.path): set(clip.labels) for clip in dataset.by_role(role)} == labels
     report = corpus.prepare(dataset, tmp_path / "again", recipe.Features(), workers=1)
     assert report.clips["curated"] == 10
+
+
+def test_a_class_that_is_believed_of_no_clip_stays_in_the_vocabulary(
+    cleaned: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    names = Store(tiny_store).vocabulary.names
+    rows = tables.read_rows(cleaned / "cleaned.csv", ("fname", "labels", "split"))
+    without = [(row["fname"], row["labels"], row["split"]) for row in rows if names[0] not in row["labels"].split(",")]
+    tables.write_csv(tmp_path / "cleaned.csv", ("fname", "labels", "split"), without)
+    assert layouts.read_dataset(tmp_path / "cleaned.csv").vocabulary.names == names[1:]
+    shutil.copy(cleaned / "vocabulary.csv", tmp_path)
+    assert layouts.read_dataset(tmp_path / "cleaned.csv").vocabulary.names == names
 
 
 def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:

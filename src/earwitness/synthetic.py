@@ -290,17 +290,11 @@ def write_clip(folder: Path, plan: Planned) -> None:
             soundfile.write(unfinished, recording(plan), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
 
-def _vocabulary() -> str:
-    """Returns vocabulary.csv. It has no header: its first row stands there."""
-    first, *others = ((str(index), name) for index, name in enumerate(CLASSES))
-    return tables.csv_text(first, others)
-
-
 def _refuse_another_dataset(folder: Path) -> None:
     """Raises TableError for a folder with a dataset's tables that are not this set's: they would be lost."""
     there = [name for name in (_VOCABULARY, *_TABLES) if (folder / name).exists()]
     vocabulary = folder / _VOCABULARY
-    if there and not (vocabulary.is_file() and vocabulary.read_bytes() == _vocabulary().encode()):
+    if there and not (vocabulary.is_file() and vocabulary.read_bytes() == tables.vocabulary_text(CLASSES).encode()):
         raise TableError(
             f"{folder / there[0]}: of another dataset, and would be written over; give a folder of its own"
         )
@@ -313,7 +307,7 @@ def write_tables(folder: Path, curated: Sequence[Planned], noisy: Sequence[Plann
         return [plan.fname, ",".join(plan.given)]
 
     # First: by it the other tables are known to be of this set.
-    files.atomic_write(folder / _VOCABULARY, _vocabulary())
+    files.atomic_write(folder / _VOCABULARY, tables.vocabulary_text(CLASSES))
     tables.write_csv(folder / "train_curated.csv", ("fname", "labels"), map(said, curated))
     tables.write_csv(folder / "train_noisy.csv", ("fname", "labels"), map(said, noisy))
     tables.write_csv(

@@ -42,6 +42,12 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return stream.getvalue()
 
 
+def vocabulary_text(names: Sequence[str]) -> str:
+    """What vocabulary.csv holds: `index,name`, counted from 0. It has no header: its first row stands there."""
+    first, *others = ((str(index), name) for index, name in enumerate(names))
+    return csv_text(first, others)
+
+
 def read_rows(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV with a header, each as its cells (stripped) by column; it must have all `columns`.
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import files, tables
 from ..corpus import Store
 from ..dataset import Problem
 from ..errors import RunError
@@ -69,6 +70,8 @@ def _carried_out(
     pairs = twins.find(store, on_clip=watcher.advanced)
     verdicts.write(out / "verdicts.csv", passed, store, sounds)
     left_out = verdicts.write_cleaned(out / "cleaned.csv", passed, store, sounds)
+    # Beside cleaned.csv, which may hold a class no more: its store then has all classes, and in the same order.
+    files.atomic_write(out / "vocabulary.csv", tables.vocabulary_text(store.vocabulary.names))
     twins.write(out / "duplicates.csv", pairs.pairs, store, sounds)
     content = summary.content_of(judged, store, passed, pairs, left_out)
     if page:
