@@ -65,6 +65,14 @@ def test_intervals_hold_the_true_share_nine_times_of_ten() -> None:
     assert 170 <= inside <= 198
 
 
+def test_draws_of_many_tags_have_the_moments_of_tags_drawn_one_by_one() -> None:
+    p = np.random.default_rng(3).beta(0.2, 2, 5_000)
+    counts, _ = calibration.share_interval(np.random.default_rng(0), p, shift_deviation=0.0, draws=4_000)
+    # Log-odds are rounded, which moves single tags, and hardly their sum.
+    assert counts.mean() == pytest.approx(p.sum(), rel=0.005)
+    assert counts.std() == pytest.approx(np.sqrt((p * (1 - p)).sum()), rel=0.05)
+
+
 def test_no_tags_tell_nothing() -> None:
     _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), shift_deviation=0.5)
     assert np.isnan(interval.rate) and (interval.low, interval.high) == (0.0, 1.0)

@@ -15,7 +15,7 @@ import soundfile
 from conftest import RATE_HZ, Earwitness, tone
 from earwitness import corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
-from earwitness.cleaning import clean, judging, originals, summary, verdicts
+from earwitness.cleaning import clean, judging, originals, page, summary, verdicts
 from earwitness.cleaning.judging import Judged
 from earwitness.cleaning.verdicts import Limits, Verdict
 from earwitness.corpus import Store
@@ -186,6 +186,21 @@ def test_the_page_stands_alone(cleaned: Path, tiny_store: Path) -> None:
     assert "http" not in text.replace("http-equiv", "") and 'src="/' not in text
     for name in Store(tiny_store).vocabulary.names:
         assert f">{name}" in text
+
+
+def test_a_page_of_many_classes_folds_and_is_searched_and_says_what_found_no_room(
+    tiny_trained_run: Path, tiny_store: Path, cleaned: Path, tmp_path: Path, monkeypatch
+) -> None:
+    few = (cleaned / "report.html").read_text("utf-8")
+    monkeypatch.setattr(page, "_MOST_CLASSES", 1)
+    monkeypatch.setattr(page, "_MOST_BYTES", 1)
+    carry_out(tiny_trained_run, tiny_store, tmp_path / "out")
+    many = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "3 more classes" in many and 'id="find"' in many and "found no room" in many
+    assert "more classes" not in few and 'id="find"' not in few and "found no room" not in few
+    assert many.count('class="card"') < few.count('class="card"')
+    for text in (few, many):
+        assert len(re.findall('class="row"', text)) == 4 == len(re.findall("<details id=", text))
 
 
 def test_moved_sounds_are_asked_for_and_found(tiny_trained_run: Path, tiny_dataset: Path, tmp_path: Path) -> None:

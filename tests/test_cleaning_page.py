@@ -37,6 +37,20 @@ def test_the_page_stops_growing(tiny_store: Path, monkeypatch) -> None:
     assert list(page.media) == ["0"] and len(page.cards(ones)) == 2
 
 
+def test_every_class_shows_a_clip_before_any_shows_two(tiny_store: Path) -> None:
+    store = Store(tiny_store)
+    first, second, third, fourth = (int(row) for row in store.rows("noisy")[:4])
+    doubted = [
+        Verdict(row, row, column, given, verdict, probability, 0.1, 0.0, 1.0)
+        for row, column, given, verdict, probability in (
+            (first, 0, 1, "drop", 0.2), (second, 0, 1, "drop", 0.1), (third, 0, 0, "add", 0.9),
+            (fourth, 3, 1, "unsure", 0.4), (int(store.rows("curated")[0]), 3, 1, "drop", 0.1),
+        )
+    ]  # fmt: skip
+    shelves = cleanpage._shelves_of_classes(doubted, store)
+    assert [one.row for one in cleanpage._in_turn(shelves)] == [second, third, fourth, first]
+
+
 def test_evidence_lies_inside_the_picture(tiny_store: Path) -> None:
     store = Store(tiny_store)
     page = cleanpage._Page(store, originals.require_sounds(store, None))

@@ -132,6 +132,24 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     ]
 
 
+def test_prepare_keeps_short_what_it_says_of_many_classes(tmp_path: Path, earwitness: Earwitness) -> None:
+    (tmp_path / "mine").mkdir()
+    soundfile.write(tmp_path / "mine" / "a.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
+    names = ["Rare", *(name for number in range(8) for name in (f"Parus {number}", f"parus {number}"))]
+    clips = tmp_path / "mine" / "clips.csv"
+    clips.write_text("fname,labels\n" + f"a.wav,{';'.join(names)}\n")
+    said = earwitness("prepare", clips, "--out", tmp_path / "store", "--workers", 1).out.splitlines()
+    assert sum("classes of their own" in line for line in said) == 5
+    assert "note: so are 3 more groups of names that look alike" in said
+    assert (
+        "17 classes have one clip to learn from, or none: Parus 0, Parus 1, Parus 2, Parus 3, Parus 4 and 12 more"
+        in said
+    )
+    clips.write_text("fname,labels\na.wav,Rare\n")
+    said = earwitness("prepare", clips, "--out", tmp_path / "other", "--workers", 1).out.splitlines()
+    assert "1 class has one clip to learn from, or none: Rare" in said
+
+
 def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     for path in (own_dataset / "train_noisy").iterdir():
         path.write_bytes(b"no sound")

@@ -97,6 +97,15 @@ def test_no_set_is_forgotten(classes: int) -> None:
         np.testing.assert_allclose(improved.false, np.clip((given_and * absent.T).sum(1) / (whole @ absent), 1e-5, 0.5))
 
 
+def test_pairs_that_weigh_alike_need_no_product_of_matrices() -> None:
+    factor = np.exp(np.random.default_rng(0).normal(0, 8, (50, 30)))
+    factor[0] = 0.0
+    factor[0, 3] = 1.0  # one class is all there is: no pair weighs less than nothing
+    alike = labelsets._paired(factor, 0.25)
+    np.testing.assert_allclose(alike, labelsets._paired(factor, 0.25 * (1 - np.eye(30))), rtol=1e-6)
+    assert (alike >= 0).all()
+
+
 def test_many_classes_are_no_matter() -> None:
     """1,000 classes have half a million sets; the ear is right of clips of one class, of two, and of none."""
     heard = np.full((3, 1000), -12.0)

@@ -133,6 +133,8 @@ def test_exact_name_wins_and_any_is_taken_exactly(tmp_path):
         ("0,Bark\n1,Bark\n", r"vocabulary\.csv: 'Bark' stands twice"),
         ("0\n", r"line 1: expected '0,name', found '0'"),
         ("", r"vocabulary\.csv: the vocabulary is empty"),
+        ('0,"Owl, barn"\n', r"vocabulary\.csv: the class 'Owl, barn' holds a comma .* write its name without"),
+        ("0,Owl;barn\n", r"vocabulary\.csv: the class 'Owl;barn' holds a comma or a semicolon"),
     ],
 )
 def test_vocabulary_that_is_none(tmp_path, vocabulary, complaint):

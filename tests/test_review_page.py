@@ -179,6 +179,23 @@ def test_adding_any_tag_by_typing(browser: Any, address: str, own_review: Path) 
     assert missing.replace(" ", "_") in decision.labels
 
 
+def test_a_tag_of_many_is_found_without_its_accents(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    # The same accents as one character each and as two, and more classes than a list can show.
+    species = ["Parus \u00f1and\u00fa", "Sylvia n\u0303andu\u0301", *(f"Turdus {number}" for number in range(80))]
+    page.evaluate("(names) => { state.classes = names; }", species)
+    page.keyboard.press("a")
+    options, lines = page.locator("#found [role=option]"), page.locator("#found li")
+    for typed in ("NANDU", "\u00f1and\u00fa", "n\u0303andu\u0301"):
+        page.locator("#add").fill(typed)
+        expect(options).to_have_count(2)
+    page.locator("#add").fill("turdus")
+    expect(lines.last).to_have_text("30 more: type on")
+    assert options.count() == 50
+    page.locator("#add").fill("turdus 79")
+    expect(lines).to_have_text(["Turdus 79"])
+
+
 def test_playing_and_listening_to_the_evidence(browser: Any, address: str) -> None:
     page = opened(browser, address)
     page.evaluate("() => { const a = document.getElementById('audio'); a.pause(); a.playbackRate = 0.25; }")

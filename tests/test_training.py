@@ -139,6 +139,14 @@ def test_an_empty_class_is_named(store: Store, tmp_path: Path) -> None:
     assert any(store.vocabulary.names[1] in note and "no clip" in note for note in witness.notes), witness.notes
 
 
+def test_of_many_empty_classes_some_are_named(store: Store, tmp_path: Path) -> None:
+    names = (*store.vocabulary.names, *(f"Species {number}" for number in range(300)))
+    store.vocabulary, store.labels = Vocabulary(names), np.pad(store.labels, ((0, 0), (0, 300)))
+    witness = run(store, tmp_path / "run", "stage2.anneal_steps=0")
+    (note,) = (note for note in witness.notes if "no clip to learn from" in note)
+    assert "Species 4 and 295 more: their scores" in note
+
+
 def test_divergence_stops_with_step_cause_and_checkpoint(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,14 +64,16 @@ class Belief(NamedTuple):
 
 
 class _Chances(NamedTuple):
-    """What a model comes to, whatever the clip: the rates within limits, (classes,); by size, of the empty set, of a
-    class alone (classes,) and of pairs (classes, classes): P(S) before shares and contexts, and P(any given | S)."""
+    """What a model comes to, whatever the clip: the rates within limits, (classes,); P(S) before shares and contexts of
+    the empty set, of a class alone, of a pair, and of all `pairs` (classes, classes), 0 where a class would be its own
+    partner; P(any given | S) of the empty set, of each class alone (classes,) and of pairs (classes, classes)."""
 
     kept: Array
     false: Array
     lost: Array
     empty: float
     alone: float
+    pair: float
     pairs: Array
     empty_given: float
     alone_given: Array
@@ -232,7 +234,7 @@ def _chances(model: LabelModel) -> _Chances:
     none, changed = np.exp(np.log1p(-false).sum()), (1.0 - kept) / (1.0 - false)
     empty, alone, pair = model.size / np.array([1, classes, max(1, classes * (classes - 1) // 2)])
     return _Chances(
-        kept, false, lost, float(empty), float(alone), pair * (1.0 - np.eye(classes)),
+        kept, false, lost, float(empty), float(alone), float(pair), pair * (1.0 - np.eye(classes)),
         float(-np.expm1(np.log1p(-lost).sum())), 1.0 - none * changed, 1.0 - none * np.outer(changed, changed),
     )  # fmt: skip
 
@@ -240,7 +242,7 @@ def _chances(model: LabelModel) -> _Chances:
 def _heard_alone(clips: Clips, model: LabelModel, chances: _Chances) -> _Sets:
     """Returns P(S | heard)."""
     empty, factors = _log_heard(clips, model)
-    return _weighed(empty, factors, chances.empty, chances.alone, chances.pairs)
+    return _weighed(empty, factors, chances.empty, chances.alone, chances.pair)
 
 
 def _posterior(clips: Clips, model: LabelModel, chances: _Chances) -> _Sets:
@@ -264,8 +266,9 @@ def _log_heard(clips: Clips, model: LabelModel) -> tuple[Array, Array]:
     return moved[:, 0], clips.heard_odds + moved[:, 1:] + np.log(model.share * len(model.share))
 
 
-def _weighed(log_empty: Array, log_factors: Array, empty: float, alone: Array | float, pairs: Array) -> _Sets:
-    """Returns P(S) from clips' log weights, (clips,) and (clips, classes), and what sets weigh whatever the clip."""
+def _weighed(log_empty: Array, log_factors: Array, empty: float, alone: Array | float, pairs: Array | float) -> _Sets:
+    """Returns P(S) from clips' log weights, (clips,) and (clips, classes), and what sets weigh whatever the clip: the
+    same for all classes alone, or all pairs, where it is a number."""
     # The largest pair, class or empty set of a clip weighs 1 or so: nothing overflows.
     level = np.maximum(np.maximum(log_factors.max(axis=1), log_empty / 2), 0.0)
     factor = np.exp(log_factors - level[:, None])
@@ -276,8 +279,11 @@ def _weighed(log_empty: Array, log_factors: Array, empty: float, alone: Array | 
     return _Sets(by_empty / total, by_alone / each, by_pairs / each, factor / np.sqrt(each))
 
 
-def _paired(factor: Array, pairs: Array) -> Array:
+def _paired(factor: Array, pairs: Array | float) -> Array:
     """Returns the weight of each class's pairs with all others, (clips, classes); pairs have a diagonal of 0."""
+    if isinstance(pairs, float):
+        # A sum in place of a product of matrices; rounding must not leave less than nothing of it.
+        return np.asarray(factor * pairs * np.maximum(factor.sum(axis=1, keepdims=True) - factor, 0.0))
     return np.asarray(factor * (factor @ pairs))
 
 

@@ -35,7 +35,7 @@ from . import (
 )
 from .ahead import ahead
 from .checkpoint import Place
-from .errors import Diverged
+from .errors import Diverged, some_of
 from .folds import FOLDS
 from .network import TeacherStudent
 
@@ -471,7 +471,7 @@ class _Run:
         counts = self._store.labels[used].sum(axis=0)
         empty = [name for name, count in zip(self._store.vocabulary.names, counts, strict=True) if not count]
         if empty:
-            remarks.append(f"no clip to learn from for {', '.join(empty)}: their scores will mean nothing")
+            remarks.append(f"no clip to learn from for {some_of(empty, 5)}: their scores will mean nothing")
         if self._store.moments.role != "noisy":
             remarks.append("no noisy clips: log-mels are normalised by the curated set")
         if self._fold is not None and not len(self._split.held_out):

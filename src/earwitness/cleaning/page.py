@@ -1,7 +1,7 @@
 """The page of a cleaning: one HTML file with charts, spectrograms and sounds in it, which needs no network.
 
 Every clip that is shown is embedded once, as a small picture and an MP3 of a low rate; how many there are is bounded,
-and so is the page, whatever the number of clips.
+and so is the page, whatever the number of clips and classes. Each class shows some before any shows more.
 """
 
 import base64
@@ -37,6 +37,8 @@ _SOUND_RATE_HZ = 16_000
 _COMPRESSION = 0.7
 _MOST_BYTES = 13_000_000
 _MOST_ROWS = 40
+# Of more classes than these the chart folds the rest away, and the list of classes can be searched.
+_MOST_CLASSES = 100
 
 
 def write(
@@ -52,10 +54,11 @@ def write(
     page = _Page(store, sounds)
     names = store.vocabulary.names
     shelves = _shelves(verdicts, store)
-    of_class = [_shelves_of_class(verdicts, store, column) for column in range(len(names))]
-    shown = [one for _, _, ones in shelves for one in ones] + [
-        one for shelf in of_class for _, ones in shelf for one in ones
-    ]
+    of_class = _shelves_of_classes(verdicts, store)
+    by_wrong = sorted(
+        range(len(names)), key=lambda column: -(summary["per_class"][names[column]]["wrong"]["rate"] or 0.0)
+    )
+    shown = [one for _, _, ones in shelves for one in ones] + _in_turn([of_class[column] for column in by_wrong])
     watcher.begun("writing the page", len(shown))
     for one in shown:
         page.embed(one)
@@ -70,11 +73,13 @@ def write(
         summary=summary,
         figures=_figures(summary),
         noisy=summary["clips"]["noisy"] > 0,
-        by_wrong=sorted(classes, key=lambda one: -(one[1]["wrong"]["rate"] or 0.0)),
+        by_wrong=[classes[column] for column in by_wrong],
+        most_classes=_MOST_CLASSES,
         shelves=[(heading, words, page.cards(ones)) for heading, words, ones in shelves],
         confusions=sorted(summary["confusions"], key=lambda one: -one["clips"])[:_MOST_ROWS],
         twins=[_twin(store, pair) for pair in twins.across[:_MOST_ROWS]],
         classes=classes,
+        without_room=len({one.row for one in shown} - page.spans.keys()),
         media=page.media,
     )
     files.atomic_write(path, text)
@@ -151,9 +156,23 @@ def _shelves(verdicts: Sequence[Verdict], store: Store) -> list[tuple[str, str, 
     ]  # fmt: skip
 
 
-def _shelves_of_class(verdicts: Sequence[Verdict], store: Store, column: int) -> list[tuple[str, list[Verdict]]]:
-    ours = [one for one in verdicts if one.column == column and store.clips[one.row].role == "noisy"]
-    return [("Likely wrong", _wrong(ours, _CARDS_OF_CLASS)), ("Likely missing", _missing(ours, _CARDS_OF_CLASS))]
+def _shelves_of_classes(verdicts: Sequence[Verdict], store: Store) -> list[list[tuple[str, list[Verdict]]]]:
+    """Returns the most doubtful of each class in noisy clips: wrong and missing, under a heading each."""
+    of_class: list[list[Verdict]] = [[] for _ in store.vocabulary.names]
+    for one in verdicts:
+        if store.clips[one.row].role == "noisy":
+            of_class[one.column].append(one)
+    return [
+        [("Likely wrong", _wrong(ours, _CARDS_OF_CLASS)), ("Likely missing", _missing(ours, _CARDS_OF_CLASS))]
+        for ours in of_class
+    ]
+
+
+def _in_turn(of_class: Sequence[Sequence[tuple[str, list[Verdict]]]]) -> list[Verdict]:
+    """Returns what classes show, the first of each shelf before the second of any: there may be no room for all."""
+    return [
+        ones[turn] for turn in range(_CARDS_OF_CLASS) for shelves in of_class for _, ones in shelves if turn < len(ones)
+    ]
 
 
 def _wrong(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:

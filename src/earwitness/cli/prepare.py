@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..dataset import Dataset, Leak
     from ..reviewing.decisions import Decision
 
+# Names that look alike are told a line a group, as long as there are not more than these.
+_MOST_ALIKE = 5
+
 
 def prepare(
     dataset: Annotated[
@@ -76,10 +79,14 @@ def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
     say(f"{dataset}: read as {found.layout}; {len(names)} classes: {some_of(names)}")
     for remark in found.remarks:
         say(f"note: {remark}")
-    for alike in found.vocabulary.alike():
-        say(f"note: {' and '.join(alike)} are classes of their own; if they are meant as one, write them alike")
+    alike = found.vocabulary.alike()
+    for group in alike[:_MOST_ALIKE]:
+        say(f"note: {' and '.join(group)} are classes of their own; if they are meant as one, write them alike")
+    if len(alike) > _MOST_ALIKE:
+        say(f"note: so are {len(alike) - _MOST_ALIKE} more groups of names that look alike")
     times = Counter(label for clip in found.clips if clip.role != "test" for label in clip.labels)
-    list_some("classes have one clip to learn from, or none", tuple(name for name in names if times[name] < 2))
+    rare = tuple(name for name in names if times[name] < 2)
+    list_some(f"{'class has' if len(rare) == 1 else 'classes have'} one clip to learn from, or none", rare)
 
 
 def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:

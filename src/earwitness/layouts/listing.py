@@ -159,14 +159,26 @@ def stated_vocabulary(folders: Sequence[Path]) -> Vocabulary | None:
     """The vocabulary that a table in `folders` states; None if there is no such table.
 
     vocabulary.csv has `index,name` without a header, maybe with more columns; else the columns of
-    sample_submission.csv count. Raises TableError for a table that is neither.
+    sample_submission.csv count. Raises TableError for a table that is neither, and for a name that would be split
+    where it is a label.
     """
     vocabulary_csv, sample_submission = (first_existing(folders, [name]) for name in VOCABULARY_TABLES)
     if vocabulary_csv is not None:
-        return tables.vocabulary_of(vocabulary_csv, _indexed_names(vocabulary_csv))
+        return _writable(vocabulary_csv, tables.vocabulary_of(vocabulary_csv, _indexed_names(vocabulary_csv)))
     if sample_submission is not None:
-        return tables.scored_classes(sample_submission, tables.read_header(sample_submission))
+        header = tables.read_header(sample_submission)
+        return _writable(sample_submission, tables.scored_classes(sample_submission, header))
     return None
+
+
+def _writable(path: Path, vocabulary: Vocabulary) -> Vocabulary:
+    for name in vocabulary.names:
+        if split_labels(name) != (name,):
+            raise TableError(
+                f"{path}: the class {name!r} holds a comma or a semicolon, which separate labels: "
+                "write its name without, here and where clips are labelled"
+            )
+    return vocabulary
 
 
 def _indexed_names(path: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@
 
 const $ = (id) => document.getElementById(id);
 const audio = $("audio");
+const MOST_FOUND = 50;
 const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
 const media = new Map(); // number -> promise of {sound, picture, seconds}
 
@@ -284,20 +285,25 @@ function drawPlayhead() {
 
 // --- adding a tag ---
 
+// Without accents: a keyboard may have none, and the same accent may be encoded in two ways.
+const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("_", " ");
+
 function matches(text) {
-  const wanted = text.trim().toLowerCase().replaceAll("_", " ");
+  const wanted = plain(text.trim());
   const shown = new Set(rows().map((tag) => tag.label));
   const rank = (name) => {
-    const plain = name.toLowerCase().replaceAll("_", " ");
-    if (plain.startsWith(wanted)) return 0;
-    if (plain.includes(" " + wanted)) return 1;
-    return plain.includes(wanted) ? 2 : 3;
+    const known = plain(name);
+    if (known.startsWith(wanted)) return 0;
+    if (known.includes(" " + wanted)) return 1;
+    return known.includes(wanted) ? 2 : 3;
   };
-  return state.classes.filter((name) => !shown.has(name) && rank(name) < 3).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, 50);
+  const found = state.classes.filter((name) => !shown.has(name)).map((name) => ({ name, rank: rank(name) }));
+  return found.filter((one) => one.rank < 3).sort((a, b) => a.rank - b.rank || a.name.localeCompare(b.name)).map((one) => one.name);
 }
 
 function showFound() {
-  const names = matches($("add").value);
+  const found = matches($("add").value);
+  const names = found.slice(0, MOST_FOUND);
   const options = names.map((name, index) => {
     const option = element("li", "", name.replaceAll("_", " "));
     option.id = `found-${index}`;
@@ -308,6 +314,7 @@ function showFound() {
     return option;
   });
   if (!options.length) options.push(element("li", "dim", "no such tag"));
+  if (found.length > names.length) options.push(element("li", "dim", `${found.length - names.length} more: type on`));
   $("found").replaceChildren(...options);
   $("found").hidden = false;
   $("add").setAttribute("aria-expanded", "true");
