@@ -100,6 +100,20 @@ def test_an_ear_that_learnt_from_the_labels_ranks_given_tags_and_the_sets_the_ot
     np.testing.assert_array_equal(found[~tags], apart[~tags])
 
 
+@pytest.mark.parametrize("deaf", [True, False])
+@pytest.mark.parametrize("curated", [True, False])
+def test_an_ear_that_tells_nothing_apart_is_said_to(deaf: bool, curated: bool) -> None:
+    heard, given, _, noisy = simulated()
+    if deaf:
+        rng = np.random.default_rng(3)
+        heard = np.clip(given.mean(axis=0) + rng.normal(0, 1e-3, heard.shape), 1e-6, 1)
+    notes: list[str] = []
+    rows = slice(None) if curated else noisy
+    judging.note_deafness(heard[rows], given[rows], noisy[rows], SimpleNamespace(note=notes.append))
+    assert len(notes) == deaf
+    assert not deaf or "hardly tells one clip from another" in notes[0]
+
+
 def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
     notes: list[str] = []
     watcher = SimpleNamespace(note=notes.append)

@@ -16,6 +16,7 @@ from .. import beliefs, calibration, domains, labelsets
 from ..calibration import Calibration
 from ..corpus import Store
 from ..labelsets import LabelModel, Shrinkage
+from ..lwlrap import lwlrap
 from ..noiserates import estimate_noise_rates
 from . import hearing, votes
 from .hearing import Heard, Run
@@ -26,6 +27,8 @@ Singles = NDArray[np.float32]
 _SEED = 0
 # Where fewer out-of-fold tags than this are there to learn from, the calibration is not learnt but assumed.
 _LEAST_TAGS = 20
+# An ear whose lwlrap is not by this much above that of one answer for all clips hears next to nothing.
+_LEAST_LEAD = 0.05
 # Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
 _LEAST_SHIFT = 0.5
 # Where the shift of log-odds is looked for, and how often that is halved: to 1e-5.
@@ -118,6 +121,7 @@ def judge(runs: Sequence[Run], store: Store, keep: str | Path, watcher: Watcher 
     held_out = out_of_fold & ~noisy
     learnt = calibrated(merged, given, held_out, runs[0], watcher)
     heard = learnt([merged.heads, merged.votes])
+    note_deafness(heard, given, noisy, watcher)
     apartness = domains.noisy_side(spectra, noisy)
     combined = combine(
         heard,
@@ -232,6 +236,20 @@ def calibrated(
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
     slope = calibration.slope_of_loss(run.settings.loss.kind, run.settings.loss.focal_gamma)
     return Calibration(np.array([slope, 0.0]), 0.0)
+
+
+def note_deafness(heard: Array, given: NDArray[np.float32], noisy: NDArray[np.bool_], watcher: Watcher) -> None:
+    """Notes where the ear tells clips hardly apart: beliefs then follow the labels as given, and vouch for them all."""
+    chosen = ~noisy if given[~noisy].any() else noisy
+    heard, given = heard[chosen], given[chosen]
+    if not given.any():
+        return
+    ours, same = (lwlrap(given, one).overall for one in (heard, np.broadcast_to(heard.mean(axis=0), heard.shape)))
+    if ours < same + _LEAST_LEAD:
+        watcher.note(
+            f"what is heard hardly tells one clip from another (lwlrap {ours:.2f}; the same answer for every clip: "
+            f"{same:.2f}), so the verdicts follow the labels as they are; train longer"
+        )
 
 
 def _spectra(store: Store, rows: NDArray[np.int64], watcher: Watcher) -> Array:
