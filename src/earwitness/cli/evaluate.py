@@ -1,12 +1,12 @@
 """The verb `evaluate`."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
+from ..errors import some_of
 from .options import (
     HopOption,
     JsonOption,
@@ -94,9 +94,11 @@ def print_evaluation(result: "Evaluation") -> None:
     for name in ("clips", "lwlrap", "weight"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in result.per_class:
-        value = "-" if math.isnan(one.lwlrap) else f"{one.lwlrap:.4f}"
-        table.add_row(printable(one.name), str(one.clips), value, f"{one.weight:.4f}")
+        if one.clips:
+            table.add_row(printable(one.name), str(one.clips), f"{one.lwlrap:.4f}", f"{one.weight:.4f}")
     output.print(table, soft_wrap=False)
+    if unheard := [printable(one.name) for one in result.per_class if not one.clips]:
+        say(f"no test clip to measure {some_of(unheard, 5)} by")
     for name, figure in {"all": result.overall, **result.by_usage}.items():
         low, high = figure.interval
         say(f"lwlrap {figure.lwlrap:.4f} (95 % interval {low:.4f} to {high:.4f}), {name}: {figure.clips} clips")
