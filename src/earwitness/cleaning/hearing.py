@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import checkpoint, corpus, devices, journal, logmel, patches, recipe, stages, start
+from .. import checkpoint, corpus, devices, journal, logmel, patches, recipe, runfolder, start
 from ..errors import RecipeError, RunError
 from ..network import FRAME_STRIDE, TeacherStudent
 from ..tagging import Floats, combine
@@ -35,7 +35,8 @@ class Run:
 
     `fold` is the fifth of this store's curated clips that it never learnt from; None where there is none, or where the
     run learnt from another store, of whose clips nothing is known here, or began with weights that may know that fifth.
-    `given_right` is the mean belief in given noisy labels that it learnt from, where it had weighed them.
+    `given_right` is the share of given noisy labels that it found to be right before it learnt from them, where it had
+    weighed them.
     `noisy_before` tells whether the weights that it began with had learnt from noisy clips.
     """
 
@@ -80,21 +81,26 @@ def open_run(folder: str | Path, store: corpus.Store) -> Run:
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
-    given_right = _given_right(settings, newest[0], store, fold) if same else None
+    given_right = _given_right(settings, folder, newest[0]) if same else None
     before = head["start_from"] if isinstance(head.get("start_from"), dict) else {}
     blind = fold if same and not before.get("may_know_held_out") else None
     network = network.on(devices.best()).eval()
     return Run(folder, settings, network, digest, blind, same, given_right, bool(before.get("noisy")))
 
 
-def _given_right(settings: recipe.Recipe, newest: Path, store: corpus.Store, fold: int | None) -> float | None:
-    """Returns the mean belief in given noisy labels that a run learnt from; None where it did not weigh them."""
-    labels = checkpoint.clip_labels(newest)
+def _given_right(settings: recipe.Recipe, folder: Path, newest: Path) -> float | None:
+    """Returns what share of given noisy labels a run found to be right; None where it did not weigh them.
+
+    When it first weighed them: later it had learnt from them, and believes them the more.
+    """
     stage = settings.stages[checkpoint.place_of(newest).stage - 1]  # the last that had steps
-    if labels is None or stage.pseudo_labels != "clip" or stage.believe == "heard":
+    if stage.method != "teacher-student" or stage.pseudo_labels != "clip" or stage.believe == "heard":
         return None
-    given = store.labels[stages.split(store, fold).noisy] > 0
-    return float(labels.numpy()[given].mean()) if given.any() else None
+    try:
+        told = [line.get("given_labels_right") for line in runfolder.read_metrics(folder)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder}/metrics.jsonl: damaged ({error}); give another run") from None
+    return next((share for share in told if share is not None), None)
 
 
 def hear(
