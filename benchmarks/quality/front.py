@@ -6,12 +6,10 @@ A panel a benchmark, a row a way of using the same clips, a colour a budget; mea
 test clips, as in docs/results.md.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import matplotlib
-from render import ROOT, rows
+from render import ROOT, read
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -34,16 +32,10 @@ WAYS = {
 BUDGETS = (("", "tab:blue", "minutes: 2,000 steps"), ("-hour", "tab:orange", "an hour: 12,000 steps"))
 
 
-def measured(name: str) -> dict[str, Any]:
-    """A results file's rows by method."""
-    lines = (RESULTS / f"{name}.jsonl").read_text("utf-8").splitlines()
-    return {row["method"]: row for row in rows([json.loads(line) for line in lines])}
-
-
 def draw(axes: Axes, name: str) -> None:
     places = {method: place for place, method in enumerate(reversed(WAYS))}
     for suffix, colour, label in BUDGETS:
-        found = measured(name + suffix)
+        found = {row["method"]: row for row in read(RESULTS / f"{name}{suffix}.jsonl")}
         for method, place in places.items():
             if method in found:
                 value, low, high = found[method]["lwlrap"]

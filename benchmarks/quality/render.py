@@ -44,6 +44,11 @@ def interval(table: lwlrap.Floats) -> tuple[float, float, float]:
     return lwlrap.paired_bootstrap_of_sums(table, table * (1.0, 0.0), resamples=RESAMPLES)
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a results file."""
+    return rows([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+
+
 def rows(lines: list[Line]) -> list[dict[str, Any]]:
     """A row a method, best first."""
     methods: dict[str, list[Line]] = defaultdict(list)
@@ -137,7 +142,7 @@ def main() -> None:
     page = options.page.read_text("utf-8")
     for path in options.results:
         name = path.stem
-        found = rows([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+        found = read(path)
         picture = options.page.parent / "pictures" / f"results-{name}.png"
         draw(found, picture, name)
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)

@@ -65,8 +65,8 @@ class Belief(NamedTuple):
 
 class _Chances(NamedTuple):
     """What a model comes to, whatever the clip: the rates within limits, (classes,); P(S) before shares and contexts of
-    the empty set, of a class alone, of a pair, and of all `pairs` (classes, classes), 0 where a class would be its own
-    partner; P(any given | S) of the empty set, of each class alone (classes,) and of pairs (classes, classes)."""
+    the empty set, of a class alone and of a pair; P(any given | S) of the empty set, of each class alone (classes,) and
+    of pairs (classes, classes). `pairs` is `pair` over the last, 0 where a class would be its own partner."""
 
     kept: Array
     false: Array
@@ -74,10 +74,10 @@ class _Chances(NamedTuple):
     empty: float
     alone: float
     pair: float
-    pairs: Array
     empty_given: float
     alone_given: Array
     pairs_given: Array
+    pairs: Array
 
 
 class _Sets(NamedTuple):
@@ -161,13 +161,13 @@ def believe(clips: Clips, model: LabelModel) -> Belief:
 def confusions(clips: Clips, model: LabelModel) -> Array:
     """Returns (given, true) expected numbers of clips given one class, not truly there, that truly hold another."""
     chances = _chances(model)
-    total = np.zeros(chances.pairs.shape)
+    total = np.zeros_like(chances.pairs)
     for block in _blocks(clips):
         posterior = _posterior(block, model, chances)
         total += block.given.T @ posterior.present
         # Where a pair is there and one of it is given, the given one is no confusion with the other.
         both = (block.given * posterior.factor).T @ posterior.factor
-        total -= both * chances.pairs / chances.pairs_given
+        total -= both * chances.pairs
     np.fill_diagonal(total, 0.0)
     return np.maximum(total, 0.0)
 
@@ -206,19 +206,17 @@ def _tally(clips: Clips, model: LabelModel) -> Tally:
         absent = 1.0 - present - empty
         # The same, each set with those clips of it that nobody gave a label to.
         whole_empty = happened.empty / chances.empty_given
-        alone, paired = (
-            happened.alone / chances.alone_given,
-            _paired(happened.factor, chances.pairs / chances.pairs_given**2),
-        )
+        alone = happened.alone / chances.alone_given
+        paired = _paired(happened.factor, chances.pairs / chances.pairs_given)
         whole_present = alone + paired
         whole_some = alone.sum(axis=1) + paired.sum(axis=1) / 2
-        variance, context = expected.sloped * (1.0 - expected.sloped), block.context
+        sloped, context = expected.sloped, block.context
         found = [
             happened.sizes.sum(0), present.sum(0), (present * given).sum(0), (empty * given).sum(0),
             (absent * given).sum(0), np.full(given.shape[1], whole_empty.sum()), whole_present.sum(0),
             whole_some.sum() - whole_present.sum(0), expected.sizes.sum(0), expected.present.sum(0),
-            (happened.sloped - expected.sloped).T @ context,
-            np.einsum("ne,na,nb->eab", variance, context, context, optimize=True),
+            (happened.sloped - sloped).T @ context,
+            np.einsum("ne,na,nb->eab", sloped * (1.0 - sloped), context, context, optimize=True),
         ]  # fmt: skip
         sums = found if sums is None else [total + part for total, part in zip(sums, found, strict=True)]
     assert sums is not None
@@ -233,9 +231,10 @@ def _chances(model: LabelModel) -> _Chances:
     # Of all classes none is given where none is present; each one present instead changes that by a factor.
     none, changed = np.exp(np.log1p(-false).sum()), (1.0 - kept) / (1.0 - false)
     empty, alone, pair = model.size / np.array([1, classes, max(1, classes * (classes - 1) // 2)])
+    pairs_given = 1.0 - none * np.outer(changed, changed)
     return _Chances(
-        kept, false, lost, float(empty), float(alone), float(pair), pair * (1.0 - np.eye(classes)),
-        float(-np.expm1(np.log1p(-lost).sum())), 1.0 - none * changed, 1.0 - none * np.outer(changed, changed),
+        kept, false, lost, float(empty), float(alone), float(pair), float(-np.expm1(np.log1p(-lost).sum())),
+        1.0 - none * changed, pairs_given, pair * (1.0 - np.eye(classes)) / pairs_given,
     )  # fmt: skip
 
 
@@ -255,9 +254,8 @@ def _posterior(clips: Clips, model: LabelModel, chances: _Chances) -> _Sets:
     factors = factors + clips.given * (_log_odds(chances.kept) - _log_odds(false))
     factors += np.log1p(-chances.kept) - np.log1p(-false)
     return _weighed(
-        empty, factors, chances.empty / chances.empty_given, chances.alone / chances.alone_given,
-        chances.pairs / chances.pairs_given,
-    )  # fmt: skip
+        empty, factors, chances.empty / chances.empty_given, chances.alone / chances.alone_given, chances.pairs
+    )
 
 
 def _log_heard(clips: Clips, model: LabelModel) -> tuple[Array, Array]:

@@ -161,7 +161,7 @@ def combine(
 
     `given_is_heard`: what is heard comes from a network that learnt from the noisy labels, so it holds them already:
     given tags are then ranked by it alone, as weighing them once more would count them twice; `given_right` is what
-    share of them is right, as the runs found when they last labelled them, None if that is not known. context (clips,
+    share of them is right, as the runs found when they first weighed them, None if that is not known. context (clips,
     contexts): where the clips seem to come from. held_out (clips,): the curated clips whose share of present tags
     tells the prior odds behind `heard`.
     """
