@@ -744,7 +744,7 @@ def test_ensemble_lists_files_it_cannot_tag(
     answer = earwitness(
         "ensemble", tiny_model, "--sounds", tmp_path / "bad.wav", "--sounds", good, "--out", tmp_path / "scores.csv"
     )
-    assert answer.status == 1 and "bad.wav" in answer.err and answer.out.endswith("1 files, 4 classes\n")
+    assert answer.status == 1 and "bad.wav" in answer.err and answer.out.endswith("1 file, 4 classes\n")
 
 
 def test_ensemble_refuses_what_does_not_go_together(

@@ -357,7 +357,9 @@ def test_a_killed_call_leaves_no_workers_behind(tiny_dataset: Path, tmp_path: Pa
 @POSIX
 def test_control_c_is_the_parents_alone(tiny_dataset: Path, tmp_path: Path) -> None:
     # Workers that wait for work are the ones that would complain.
-    driver = script(tmp_path, "(time.sleep(0.5), os.killpg(0, signal.SIGINT)) if done == 20 else None")
+    on_clip = "(time.sleep(0.5), os.killpg(0, signal.SIGINT)) if done == 20 else None"
+    # A shell that starts the tests in the background has Control-C ignored, and that is inherited.
+    driver = script(tmp_path, on_clip, top="signal.signal(signal.SIGINT, signal.default_int_handler)")
     ended = subprocess.run(
         [sys.executable, driver, tiny_dataset, tmp_path / "store"],
         timeout=30, capture_output=True, text=True, start_new_session=True,

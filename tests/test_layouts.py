@@ -363,6 +363,22 @@ def test_folders_of_classes(tmp_path):
     assert dataset.vocabulary == TWO
 
 
+def test_a_folder_of_a_class_that_may_not_be_searched_is_remarked_on(tmp_path, monkeypatch):
+    put(tmp_path, {"Bark/a.wav": "", "Meow/a.wav": "", "Purr/a.wav": "", "Purr/deep/b.wav": ""})
+    scandir = os.scandir
+
+    def closed(path="."):  # permissions say nothing to root
+        if Path(path) == tmp_path / "Purr":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    monkeypatch.setattr(os, "listdir", lambda path=".": [entry.name for entry in closed(path)])
+    dataset = read_dataset(tmp_path)
+    assert [clip.fname for clip in dataset.clips] == ["Bark/a.wav", "Meow/a.wav"]
+    assert dataset.remarks == (f"{tmp_path / 'Purr'}: a folder that may not be searched, so nothing in it is read",)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_name_that_is_no_text_is_a_problem(tmp_path):
     put(tmp_path, {"Bark/a.wav": "", "Meow/a.wav": ""})

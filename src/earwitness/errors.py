@@ -66,3 +66,9 @@ class ModelError(EarwitnessError):
 def some_of(names: Sequence[str], most: int = 3) -> str:
     """Returns the first names, and how many more there are: "a, b, c and 4 more"."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless the number is one: "1 class", "2 classes"."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, corpus, files, tables
+from . import audio, corpus, files, soundwalk, tables
 from .errors import TableError
 from .tagging import Tagged, TagsFiles
 
@@ -85,29 +85,11 @@ def tag_to_csv(
 
 def _expanded(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from sorted(_below(path))
+        yield from sorted(soundwalk.sounds_below(path))
     elif path.exists():
         yield path
     else:
         raise TableError(f"{path}: no such file or folder; give sound files, or folders that hold some")
-
-
-def _below(top: Path) -> Iterator[Path]:
-    closed: list[Path] = []
-    for folder, inner, names in os.walk(top, onerror=lambda error: closed.append(Path(error.filename))):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        for name in names:
-            path = Path(folder, name)
-            if path.suffix.lower() in audio.SUFFIXES and not name.startswith(".") and _may_be_file(path):
-                yield path
-    yield from closed
-
-
-def _may_be_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # its folder lets nobody look; reading it says so
-        return True
 
 
 def _text(name: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from ..errors import counted
 from .options import JsonOption, require_room_for, write_json
 from .screen import output, printable, say, say_next
 
@@ -34,7 +35,7 @@ def download(
         result = downloads.download(known, out or Path(known), server=server, on_bytes=on_bytes)
     for archive in result.without_checksum:
         say(f"{archive}: its server states no checksum; what is in it was verified by the archive's own")
-    say(f"{result.folder}: {result.files} files")
+    say(f"{result.folder}: {counted(result.files, 'file')}")
     say_next("prepare", result.folder, "--out", f"{known}.store")
     write_json(
         json_file,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import counted
 from .options import HopOption, PrecisionOption, ThreadsOption, WindowsOption, require_room_for, use_threads
 from .screen import say
 from .tag import tag_to_csv, tagger_of
@@ -55,4 +56,5 @@ def ensemble(
         return
     result = systems.average_tables([systems.read_table(member) for member in members], mean)
     tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))
-    say(f"{out}: {len(members)} tables, {len(result.fnames)} files, {len(result.classes)} classes")
+    tables_read, rows = counted(len(members), "table"), counted(len(result.fnames), "file")
+    say(f"{out}: {tables_read}, {rows}, {counted(len(result.classes), 'class')}")

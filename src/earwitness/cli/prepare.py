@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import some_of
+from ..errors import counted, some_of
 from .options import JsonOption, RecipeOption, SetOption, decoding_processes, require_room_for, write_json
 from .screen import bar, end_with_problems, list_some, say, say_next
 
@@ -76,9 +76,11 @@ def prepare(
 def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
     """Says as what a dataset was read, and what in it may not have been meant so."""
     names = found.vocabulary.names
-    say(f"{dataset}: read as {found.layout}; {len(names)} classes: {some_of(names)}")
+    say(f"{dataset}: read as {found.layout}; {counted(len(names), 'class')}: {some_of(names)}")
     for remark in found.remarks:
         say(f"note: {remark}")
+    joined = tuple(name for name in names if "|" in name)
+    list_some("names of classes with a |; if it parts two labels, write a comma in its place", joined)
     alike = found.vocabulary.alike()
     for group in alike[:_MOST_ALIKE]:
         say(f"note: {' and '.join(group)} are classes of their own; if they are meant as one, write them alike")
@@ -92,7 +94,7 @@ def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
 def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
     counts = ", ".join(f"{count} {role}" for role, count in report.clips.items() if count)
     rate = f" at {report.decoded / seconds:.0f} a second" if report.decoded else ""
-    say(f"{out}: {counts}; {report.decoded} files decoded{rate}, {report.kept} already there")
+    say(f"{out}: {counts}; {counted(report.decoded, 'file')} decoded{rate}, {report.kept} already there")
     if not report.clips["noisy"]:
         say(
             "no noisy clips, so every label counts as checked, and log-mels are normalised by the curated set: "
@@ -103,7 +105,7 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
     if report.curated_groups < report.clips["curated"]:
         say(
             f"curated clips of one recording are kept in one fold: {report.clips['curated']} clips in "
-            f"{report.curated_groups} groups"
+            f"{counted(report.curated_groups, 'group')}"
         )
     if report.noisy_again:
         say(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import counted
 from .options import HostOption, OpenOption, PortOption, open_browser, require_room_for
 from .screen import list_some, say
 
@@ -91,7 +92,7 @@ def _serve(
 
     try:
         run.serve(WithOverview(create_app(desk, reviewer=reviewer), desk), listener, on_ready=announce)
-        say(f"{decisions.path}: decisions on {desk.progress()['settled']} clips")
+        say(f"{decisions.path}: decisions on {counted(desk.progress()['settled'], 'clip')}")
     finally:
         decisions.close()
 
@@ -125,9 +126,10 @@ def _export(found: "ReviewFolder", path: Path) -> None:
         decisions.close()
     decision_files.write(path, made, found)
     if path.suffix == ".xml":
-        say(f"{path}: Label Studio's interface for {len(found.vocabulary)} classes; the decisions go into a .json")
+        classes = counted(len(found.vocabulary), "class")
+        say(f"{path}: Label Studio's interface for {classes}; the decisions go into a .json")
         return
-    say(f"{path}: {len(made)} decisions on {len({one.clip for one in made})} clips")
+    say(f"{path}: {counted(len(made), 'decision')} on {counted(len({one.clip for one in made}), 'clip')}")
 
 
 def _decisions(found: "ReviewFolder") -> "Decisions":

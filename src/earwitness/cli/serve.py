@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import counted
 from .options import (
     HopOption,
     HostOption,
@@ -46,7 +47,7 @@ def serve(
     address = run.address_of(listener)
 
     def announce() -> None:
-        say(f"{model}: {len(tagger.vocabulary)} classes; page at {address}, post files to {address}api/tag")
+        say(f"{model}: {counted(len(tagger.vocabulary), 'class')}; page at {address}, post files to {address}api/tag")
         say("Control-C ends it")
         open_browser(address, open_)
 

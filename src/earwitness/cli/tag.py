@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ..errors import counted
 from .options import (
     HopOption,
     ModelArgument,
@@ -73,7 +74,7 @@ def tag_to_csv(tagger: "TagsFiles", sounds: "list[Named]", out: Path) -> None:
 
     with bar("tagging", total=len(sounds)) as advance:
         bad = scoresheet.tag_to_csv(tagger, sounds, out, on_file=lambda _: advance())
-    say(f"{out}: {len(sounds) - len(bad)} files, {len(tagger.vocabulary)} classes")
+    say(f"{out}: {counted(len(sounds) - len(bad), 'file')}, {counted(len(tagger.vocabulary), 'class')}")
     end_with_untagged(bad)
 
 

@@ -1,11 +1,11 @@
 """No table at all: a folder of sound files for each class, maybe in folders for curated, noisy and test."""
 
-import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .. import files
-from ..audio import SUFFIXES
+from ..soundwalk import is_sound, sounds_below
 from . import clip_list
 from .listing import Listing, Row, split_labels
 
@@ -28,15 +28,18 @@ def find(root: Path) -> Listing | None:
 def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
     """A line on the sound files in `root`, at any depth, that are not among those `read`, where there are any."""
     known = set(read)
-    others = [one for one in _below(root) if one.relative_to(root).as_posix() not in known]
-    if not others:
-        return ()
-    return (f"{len(others)} sound files are in no class's folder, so not read; the first is {others[0]}",)
+    others = [one for one in sounds_below(root) if one.relative_to(root).as_posix() not in known]
+    closed = [one for one in others if one.is_dir()]
+    sounds = [one for one in others if one not in closed]
+    remarks = [f"{one}: a folder that may not be searched, so nothing in it is read" for one in closed]
+    if sounds:
+        remarks.append(f"{len(sounds)} sound files are in no class's folder, so not read; the first is {sounds[0]}")
+    return tuple(remarks)
 
 
 def _is_role(folder: Path) -> bool:
     """Tells whether a folder is named for a role, and is not itself the folder of a class of that name."""
-    return folder.name.lower() in _ROLE_OF_FOLDER and any(any(_sounds(inner)) for inner in _folders(folder))
+    return folder.name.lower() in _ROLE_OF_FOLDER and any(_sounds(inner) for inner in _folders(folder))
 
 
 def _rows(root: Path, folder: Path, role: str) -> Iterator[Row]:
@@ -55,20 +58,16 @@ def _rows(root: Path, folder: Path, role: str) -> Iterator[Row]:
             )
 
 
-def _below(root: Path) -> Iterator[Path]:
-    """The sound files in `root` at any depth, hidden ones left out; no link to a folder is followed."""
-    for folder, inner, _ in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        yield from _sounds(Path(folder))
-
-
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in _entries(folder) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _sounds(folder: Path) -> Iterator[Path]:
-    return (
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _sounds(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if is_sound(path)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, sorted; nothing if it cannot be searched, which `_elsewhere` remarks on."""
+    with suppress(PermissionError):
+        return sorted(folder.iterdir())
+    return []

@@ -1,0 +1,32 @@
+"""The sound files below a folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .audio import SUFFIXES
+
+
+def sounds_below(top: Path) -> Iterator[Path]:
+    """Yields the sound files in `top` at any depth, folder by folder.
+
+    Hidden files and folders are left out, and no link to a folder is followed. Folders that cannot be searched come
+    last, as if they were files: reading them says why.
+    """
+    closed: list[Path] = []
+    for folder, inner, names in os.walk(top, onerror=lambda error: closed.append(Path(error.filename))):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        yield from (path for name in sorted(names) if is_sound(path := Path(folder, name)))
+    yield from closed
+
+
+def is_sound(path: Path) -> bool:
+    """Tells whether a path names a sound file, by its suffix, that is there and not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and _may_be_file(path)
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder lets nobody look; reading it says so
+        return True
