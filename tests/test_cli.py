@@ -132,6 +132,17 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     ]
 
 
+def test_prepare_remarks_on_labels_joined_otherwise_and_counts_in_the_singular(
+    tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (tmp_path / "mine").mkdir()
+    soundfile.write(tmp_path / "mine" / "a.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
+    (tmp_path / "mine" / "clips.csv").write_text("fname,labels\na.wav,Bark|Meow\n")
+    answer = earwitness("prepare", tmp_path / "mine", "--out", tmp_path / "store", "--workers", 1)
+    assert "; 1 class: Bark|Meow\n" in answer.out and "1 file decoded" in answer.out
+    assert "note: Bark|Meow: one class each; where a | parts two labels, write a comma in its place\n" in answer.out
+
+
 def test_prepare_keeps_short_what_it_says_of_many_classes(tmp_path: Path, earwitness: Earwitness) -> None:
     (tmp_path / "mine").mkdir()
     soundfile.write(tmp_path / "mine" / "a.wav", tone("Bark", seconds=0.2, seed=1), 32_000)

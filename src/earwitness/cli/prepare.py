@@ -79,8 +79,8 @@ def _say_how_it_was_read(found: "Dataset", dataset: Path) -> None:
     say(f"{dataset}: read as {found.layout}; {counted(len(names), 'class')}: {some_of(names)}")
     for remark in found.remarks:
         say(f"note: {remark}")
-    joined = tuple(name for name in names if "|" in name)
-    list_some("names of classes with a |; if it parts two labels, write a comma in its place", joined)
+    if joined := [name for name in names if "|" in name]:
+        say(f"note: {some_of(joined)}: one class each; where a | parts two labels, write a comma in its place")
     alike = found.vocabulary.alike()
     for group in alike[:_MOST_ALIKE]:
         say(f"note: {' and '.join(group)} are classes of their own; if they are meant as one, write them alike")

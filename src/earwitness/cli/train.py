@@ -85,7 +85,7 @@ class TrainingBar:
     def __init__(self, first_note: str = "") -> None:
         self._first_note = first_note
         self.bar = Progress(
-            TextColumn("stage {task.fields[stage]}"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
@@ -106,7 +106,7 @@ class TrainingBar:
 
     def begun(self, *, done: int, total: int) -> None:
         self._total = total
-        self._task = self.bar.add_task("", total=total, completed=done, stage="-", state="")
+        self._task = self.bar.add_task("training", total=total, completed=done, state="")
         if self._first_note:  # not before: a run that is refused has one line to say
             self.note(self._first_note)
         if done:
@@ -120,9 +120,10 @@ class TrainingBar:
         labels = metrics.pseudo_labels_per_patch
         guessed = "" if labels is None else f" labels {labels:.2f}"
         self._state = f"loss {metrics.loss:.3g} lr {metrics.learning_rate:.4f}{guessed}"
-        self.bar.update(self._task, completed=metrics.step, stage=metrics.stage, state=f"{self._state}{self._lwlrap}")
+        stage, state = f"stage {metrics.stage}", f"{self._state}{self._lwlrap}"
+        self.bar.update(self._task, description=stage, completed=metrics.step, state=state)
         if not output.is_terminal and metrics.step % self._PLAIN_EVERY_STEPS == 0:
-            say(f"stage {metrics.stage}, step {metrics.step} of {self._total}: {self._state}{self._lwlrap}")
+            say(f"{stage}, step {metrics.step} of {self._total}: {state}")
 
     def evaluated(self, step: int, overall: float) -> None:
         assert self._task is not None
