@@ -14,7 +14,7 @@ DRIVER = Path(__file__).with_name("resume_driver.py")
 REPORT: list[str] = []
 WHOLE_CLIPS = [
     "stage2.pseudo_labels=clip", "stage2.believe=sets", "stage2.relabel_every_steps=2", "augmentation.reversal=false",
-    "stage2.teacher_average=0.9", "stage2.shared=true", "augmentation.overlay_chance=0.5",
+    "stage2.teacher_average=0.9", "stage2.shared=true", "augmentation.overlay_chance=0.5", "optimizer.kind=muon",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Makes docs/results.md's tables and pictures from the lines that run.py wrote.
+"""Makes the tables and pictures of docs/results.md and docs/results-nadam.md from the lines that run.py wrote.
 
     python benchmarks/quality/render.py benchmarks/quality/results/*.jsonl
+    python benchmarks/quality/render.py benchmarks/quality/results/nadam/*.jsonl --page docs/results-nadam.md
 
 Every file has a table: each method's mean over seeds, its interval over test clips, and its difference on the same
 clips from three bars: the curated clips alone, those with the augmentation that ours has, and ours. What stands between
@@ -143,7 +144,7 @@ def main() -> None:
     for path in options.results:
         name = path.stem
         found = read(path)
-        picture = options.page.parent / "pictures" / f"results-{name}.png"
+        picture = options.page.parent / "pictures" / f"{options.page.stem}-{name}.png"
         draw(found, picture, name)
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not marked.search(page):

@@ -112,8 +112,11 @@ def main() -> None:
     parser.add_argument("--grid", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--parallel", type=int, default=PARALLEL)
+    parser.add_argument(
+        "--set", action="append", default=[], help="section.field=value, on top of every run's settings"
+    )
     options = parser.parse_args()
-    runs = list(wanted(options.grid, options.store))
+    runs = [run | {"set": run["set"] + options.set} for run in wanted(options.grid, options.store)]
     left = [run for run in runs if key(run) not in finished(options.results)]
     print(f"{len(runs) - len(left)} of {len(runs)} runs have their line; {len(left)} to go", flush=True)
     with ThreadPoolExecutor(options.parallel) as pool:

@@ -205,8 +205,9 @@ class Stage(Section):
 
 
 class Optimizer(Section):
-    """Section 2.6: Nadam."""
+    """Section 2.6: Nadam. Muon is not in the report: `optimizers`."""
 
+    kind: Literal["nadam", "muon"] = setting("nadam", "muon: the backbone's convolutions by Muon, all else by Nadam")
     learning_rate: float = setting(0.0035, "peak learning rate", gt=0, le=1)
     beta1: float = setting(0.9, "decay of the first moment", ge=0, lt=1)
     beta2: float = setting(0.999, "decay of the second moment", ge=0, lt=1)

@@ -23,6 +23,7 @@ from . import (
     logmel,
     losses,
     lwlrap,
+    optimizers,
     pseudolabels,
     recipe,
     relabelling,
@@ -370,8 +371,9 @@ class _Run:
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         settings = self._settings.optimizer
-        return torch.optim.NAdam(
-            self._network.parameters(),
+        return optimizers.new(
+            self._network,
+            settings.kind,
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
             momentum_decay=settings.momentum_decay,
