@@ -18,7 +18,7 @@ def test_the_defaults_are_table_2() -> None:
     assert (r.stage1.curated + r.stage1.noisy, r.stage2.curated, r.stage2.noisy) == (64, 6, 58)
     assert (r.stage1.ramp_epochs, r.stage1.anneal_epochs) == (10, 90)
     assert (r.stage2.ramp_epochs, r.stage2.anneal_epochs) == (15, 285)
-    assert r.optimizer.learning_rate == 0.0035
+    assert (r.optimizer.kind, r.optimizer.learning_rate) == ("nadam", 0.0035)
     assert r.stage1.lengths(310) == (3_100, 27_900) and r.stage2.lengths(310) == (4_650, 88_350)
 
 
@@ -117,6 +117,13 @@ def test_an_ablation_and_a_system_are_one_idea(name: str) -> None:
     size = recipe.load("laptop-report")
     changed = recipe.differences(size, recipe.load(["laptop-report", name]))
     assert {line.partition(".")[0] for line in changed} == differing
+
+
+def test_what_is_compared_learns_alike_and_the_report_as_it_says() -> None:
+    grid = tomllib.loads((Path(__file__).parents[1] / "benchmarks" / "quality" / "grid.toml").read_text("utf-8"))["run"]
+    for entry in grid:
+        literal = entry["recipes"] == ["laptop-report"]
+        assert recipe.load(entry["recipes"], entry.get("set", [])).optimizer.kind == ("nadam" if literal else "muon")
 
 
 def test_the_laptops_hour_is_its_minutes_in_six_times_the_steps() -> None:
