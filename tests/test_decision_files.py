@@ -8,7 +8,8 @@ import pytest
 from earwitness.errors import EarwitnessError, ReviewError
 from earwitness.reviewing import decision_files
 from earwitness.reviewing import folder as review_folder
-from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions
+from earwitness.reviewing.decision import Decision
+from earwitness.reviewing.decisions import FILE_NAME, Decisions
 from earwitness.reviewing.folder import ReviewFolder
 from earwitness.tables import read_rows
 

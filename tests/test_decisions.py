@@ -16,21 +16,20 @@ import pytest
 
 from earwitness.errors import ReviewError
 from earwitness.reviewing import decisions
-from earwitness.reviewing.decisions import (
+from earwitness.reviewing.decision import (
     CHANGED,
     GIVEN,
-    LEASE_SECONDS,
     NOTHING,
     PROPOSED,
     SKIPPED,
     ClipName,
     Decision,
-    Decisions,
     moment,
     now,
     outcome_of,
     settled,
 )
+from earwitness.reviewing.decisions import LEASE_SECONDS, Decisions
 
 CLIPS = [ClipName("noisy", f"{number}.wav") for number in range(40)]
 ORDER = {clip: number for number, clip in enumerate(CLIPS)}

@@ -12,7 +12,7 @@ from earwitness.errors import ReviewError
 from earwitness.labels import Vocabulary
 from earwitness.reviewing import folder as review_folder
 from earwitness.reviewing import labelstudio
-from earwitness.reviewing.decisions import Decision
+from earwitness.reviewing.decision import Decision
 from earwitness.reviewing.folder import ReviewFolder
 
 # As Label Studio 1.x exports a task of this interface: accounts as objects, an upload's prefix, fields of its own.

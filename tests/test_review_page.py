@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from earwitness.reviewing import folder as review_folder
-from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions
+from earwitness.reviewing.decision import Decision
+from earwitness.reviewing.decisions import FILE_NAME, Decisions
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if not CHROMIUM:

@@ -8,7 +8,8 @@ import pytest
 
 from conftest import Earwitness
 from earwitness.reviewing import folder as review_folder
-from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions
+from earwitness.reviewing.decision import Decision
+from earwitness.reviewing.decisions import FILE_NAME, Decisions
 from earwitness.tables import read_rows
 
 SERVES = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `serve` is not installed")

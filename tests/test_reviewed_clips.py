@@ -10,7 +10,7 @@ from earwitness import corpus, layouts, recipe
 from earwitness.corrections import correct
 from earwitness.dataset import Dataset
 from earwitness.errors import TableError
-from earwitness.reviewing.decisions import Decision
+from earwitness.reviewing.decision import Decision
 from earwitness.tables import read_rows
 
 

@@ -15,7 +15,8 @@ import soundfile
 
 from earwitness.errors import ReviewError
 from earwitness.reviewing import folder as review_folder
-from earwitness.reviewing.decisions import FILE_NAME, Decision, Decisions, now
+from earwitness.reviewing.decision import Decision, now
+from earwitness.reviewing.decisions import FILE_NAME, Decisions
 from earwitness.reviewing.folder import ReviewFolder
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")

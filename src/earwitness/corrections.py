@@ -15,7 +15,7 @@ from .dataset import Clip, Dataset, Problem
 from .errors import TableError
 from .labels import Vocabulary
 from .layouts.listing import split_labels
-from .reviewing.decisions import Decision, settled
+from .reviewing.decision import Decision, settled
 
 REMOVE = "remove"
 

@@ -15,7 +15,7 @@ from .screen import bar, end_with_problems, list_some, say, say_next
 if TYPE_CHECKING:
     from ..corpus import Report
     from ..dataset import Dataset, Leak
-    from ..reviewing.decisions import Decision
+    from ..reviewing.decision import Decision
 
 # Names that look alike are told a line a group, as long as there are not more than these.
 _MOST_ALIKE = 5

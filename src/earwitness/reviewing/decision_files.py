@@ -11,7 +11,8 @@ from ..errors import ReviewError, TableError
 from ..labels import Vocabulary
 from ..layouts.listing import split_labels
 from . import labelstudio
-from .decisions import FILE_NAME, NOTHING, OUTCOMES, SKIPPED, Decision, Decisions, moment, now, outcome_of
+from .decision import NOTHING, OUTCOMES, SKIPPED, Decision, moment, now, outcome_of
+from .decisions import FILE_NAME, Decisions
 from .folder import OWN_FILES, Clip, ReviewFolder
 
 COLUMNS = ("fname", "role", "labels", "reviewer", "outcome", "when", "given", "seconds")

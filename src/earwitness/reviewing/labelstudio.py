@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 from .. import files
 from ..errors import ReviewError
 from ..labels import Vocabulary
-from .decisions import NOTHING, SKIPPED, ClipName, Decision, moment, now, outcome_of
+from .decision import NOTHING, SKIPPED, ClipName, Decision, moment, now, outcome_of
 from .folder import Clip, ReviewFolder
 
 NONE_OF_THESE = "(none of these)"

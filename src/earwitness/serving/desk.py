@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .. import corpus
 from ..errors import ReviewError
-from ..reviewing.decisions import SKIPPED, ClipName, Decision, Decisions, Taken, now, outcome_of
+from ..reviewing.decision import SKIPPED, ClipName, Decision, now, outcome_of
+from ..reviewing.decisions import Decisions, Taken
 from ..reviewing.folder import Clip, ReviewFolder
 from ..reviewing.order import clip_values
 from .media import Media, media_of

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..reviewing.decisions import SKIPPED, Decision
+from ..reviewing.decision import SKIPPED, Decision
 from .desk import Desk
 from .tally import agreement, by_class, by_reviewer
 

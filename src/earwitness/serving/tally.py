@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from ..reviewing.agreement import cohens_kappa
-from ..reviewing.decisions import NOTHING, SKIPPED, ClipName, Decision
+from ..reviewing.decision import NOTHING, SKIPPED, ClipName, Decision
 from ..reviewing.folder import ReviewFolder
 
 
