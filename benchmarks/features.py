@@ -49,16 +49,16 @@ def against_librosa(given) -> None:
 def against_real_time(given, folder: Path) -> None:
     import sounds
 
-    from earwitness import corpus, recipe
+    from earwitness import decoding, recipe
 
     features, seconds = recipe.Features(), 20.0 if given.quick else 60.0
     rows = []
     for suffix in (".wav", ".mp3", ".ogg", ".flac"):
         for channels in (1, 2):
             path = sounds.write(folder / f"{channels}{suffix}", seconds=seconds, channels=channels)
-            time = harness.timed({"": lambda path=path: corpus.read(path, features)}, repeats=2 if given.quick else 7)[
-                ""
-            ]
+            time = harness.timed(
+                {"": lambda path=path: decoding.read(path, features)}, repeats=2 if given.quick else 7
+            )[""]
             rows.append([suffix[1:], channels, seconds / time.median, time.spread])
     columns = ["file", "channels", "times real time", "spread"]
     ratio = two_cores(given, folder, features)

@@ -33,7 +33,19 @@ from quality.run import earwitness
 from sklearn.metrics import label_ranking_average_precision_score
 from torch.utils.flop_counter import FlopCounterMode
 
-from earwitness import batches, checkpoint, corpus, devices, estimate, layouts, recipe, stages, tables, training
+from earwitness import (
+    batches,
+    checkpoint,
+    corpus,
+    decoding,
+    devices,
+    estimate,
+    layouts,
+    recipe,
+    stages,
+    tables,
+    training,
+)
 from earwitness.lwlrap import lwlrap
 
 HERE = Path(__file__).resolve().parent
@@ -109,10 +121,10 @@ def true_clip_seconds(place: Path) -> float:
     mean = sum(HOURS.values()) * 3600 / 29_266
     sound = np.random.default_rng(0).standard_normal(int(mean * RATE_HZ)) * 3_000
     soundfile.write(place, np.int16(np.clip(sound, -32_767, 32_767)), RATE_HZ, subtype="PCM_16")
-    corpus.read(place, recipe.Features())
+    decoding.read(place, recipe.Features())
     started = time.process_time()
     for _ in range(SAMPLE):
-        corpus.read(place, recipe.Features())
+        decoding.read(place, recipe.Features())
     return (time.process_time() - started) / SAMPLE
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness import corpus, recipe
+from earwitness import decoding, recipe
 from earwitness.cleaning import duplicates
 
 RATE_HZ = 32_000
@@ -31,7 +31,7 @@ def waveforms() -> list[np.ndarray]:
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
-    return corpus.log_mel_of(waveform.astype(np.float32), recipe.Features()).astype(np.float16)
+    return decoding.log_mel_of(waveform.astype(np.float32), recipe.Features()).astype(np.float16)
 
 
 def as_mp3(waveform: np.ndarray) -> np.ndarray:

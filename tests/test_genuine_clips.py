@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import pytest
 
-from earwitness import Tagger, audio, checkpoint, cli, corpus, layouts, recipe, tables
+from earwitness import Tagger, audio, checkpoint, cli, decoding, layouts, recipe, tables
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
 CLIPS = sorted((FSDKAGGLE2019 / "clips").glob("*.wav"))
@@ -31,7 +31,7 @@ def log_mel_by_librosa(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("path", CLIPS, ids=lambda path: path.stem)
 def test_log_mels_are_librosas(path: Path) -> None:
     expected = log_mel_by_librosa(path)
-    found, silent = corpus.read(path, recipe.Features())
+    found, silent = decoding.read(path, recipe.Features())
     assert not silent and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-3)
 

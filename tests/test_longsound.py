@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from conftest import tiny_recipe
-from earwitness import Tagger, audio, corpus, logmel, longsound
+from earwitness import Tagger, audio, decoding, logmel, longsound
 from earwitness.errors import AudioError
 
 FEATURES = tiny_recipe().features
@@ -49,7 +49,7 @@ def written(path: Path, *parts: NDArray[np.float32]) -> Path:
 
 
 def in_one_piece(path: Path, **changes: Any) -> NDArray[np.float32]:
-    return corpus.read(path, FEATURES.model_copy(update=changes))[0]
+    return decoding.read(path, FEATURES.model_copy(update=changes))[0]
 
 
 QUIET = 1e-5

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from conftest import CLASSES, tiny_recipe, tone, write_tiny_model
-from earwitness import Tagger, audio, corpus, patches
+from earwitness import Tagger, audio, decoding, patches
 from earwitness.corpus import Store
 from earwitness.errors import AudioError, ModelError
 from earwitness.labels import Vocabulary
@@ -452,4 +452,4 @@ def test_corpus_and_tagger_trim_alike(tiny_store: Path) -> None:
     waveform = audio.read(clip.path)
     padded = np.concatenate([np.zeros(20_480, np.float32), waveform, np.zeros(20_480, np.float32)])
     features = tiny_recipe().features
-    assert abs(len(corpus.log_mel_of(padded, features)) - len(corpus.log_mel_of(waveform, features))) <= 5
+    assert abs(len(decoding.log_mel_of(padded, features)) - len(decoding.log_mel_of(waveform, features))) <= 5

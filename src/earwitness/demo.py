@@ -12,6 +12,7 @@ from . import (
     audio,
     checkpoint,
     corpus,
+    decoding,
     evaluation,
     files,
     layouts,
@@ -90,7 +91,7 @@ def _tag_mixed_clip(sounds: Path, out: Path) -> dict[str, Any]:
     model = out / "demo" / "model"
     tags = dict(list(Tagger.load(model).tag(mixed.path).items())[:_SHOWN_TAGS])
     features = checkpoint.load_config(model).recipe.features
-    log_mel = corpus.log_mel_of(audio.read(mixed.path, sample_rate_hz=features.sample_rate_hz), features)
+    log_mel = decoding.log_mel_of(audio.read(mixed.path, sample_rate_hz=features.sample_rate_hz), features)
     pictures.draw_tagged_clip(
         out / "mixed_clip.png", log_mel, tags, true=mixed.labels,
         seconds=len(log_mel) * features.hop_length / features.sample_rate_hz,

@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, corpus, files, logmel, recipe
+from . import audio, decoding, files, logmel, recipe
 from .errors import AudioError
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -63,8 +63,8 @@ class KeptLogMel:
 
 
 def read(path: Path, features: recipe.Features) -> LogMel:
-    """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError as `corpus.read`."""
-    with corpus.reading(path):
+    """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError as `decoding.read`."""
+    with decoding.reading(path):
         found, finder = audio.blocks(path, sample_rate_hz=features.sample_rate_hz), audio.SpanFinder()
         first: list[Floats] = []
         for block in found:
@@ -73,7 +73,7 @@ def read(path: Path, features: recipe.Features) -> LogMel:
             if finder.samples > _LONG_SECONDS * features.sample_rate_hz:
                 with _room_for(path):
                     return _kept(path, chain(first, _watched(found, finder)), finder, features)
-        return corpus.log_mel_of(np.concatenate(first), features)
+        return decoding.log_mel_of(np.concatenate(first), features)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import augment, corpus, logmel, longsound, onnxmodel, patches
+from . import augment, decoding, logmel, longsound, onnxmodel, patches
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
@@ -240,7 +240,7 @@ class Tagger:
             raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {samples.shape}")
         if not np.isfinite(samples).all():
             raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
-        return self.scores_of_log_mel(corpus.log_mel_of(samples, self.recipe.features))
+        return self.scores_of_log_mel(decoding.log_mel_of(samples, self.recipe.features))
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""

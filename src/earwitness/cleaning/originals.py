@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import audio, journal
-from ..corpus import Store, reading
+from ..corpus import Store
 from ..dataset import Problem
+from ..decoding import reading
 from ..errors import AudioError, RunError
 from ..reviewing import folder as review_folder
 from .judging import Watcher

@@ -19,7 +19,8 @@ import soxr
 from jinja2 import Environment, PackageLoader
 
 from .. import audio, files
-from ..corpus import Store, reading
+from ..corpus import Store
+from ..decoding import reading
 from ..errors import AudioError
 from .judging import Watcher
 from .twins import Twins

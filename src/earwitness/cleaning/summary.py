@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .. import calibration, domains, files
 from ..calibration import Interval
-from ..corpus import SILENT, Store
+from ..corpus import Store
+from ..decoding import SILENT
 from .judging import Judged
 from .twins import Twins
 from .verdicts import Verdict
