@@ -25,6 +25,16 @@ def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int
     assert (found - torch.diag(sizes)).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("least", [1.0, 1e-2, 1e-5])
+def test_it_is_the_iteration_written_out_in_double_precision(least: float) -> None:
+    u, _, vt = torch.linalg.svd(drawn(16, 40), full_matrices=False)
+    matrix = (u * torch.logspace(0, math.log10(least), 16)) @ vt
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+    torch.testing.assert_close(optimizers.orthogonalised(matrix).double(), x, rtol=0, atol=5e-4)
+
+
 def test_the_quintic_by_hand() -> None:
     """A matrix with one singular value is divided by its norm, so five times p(x) from x = 1 are what comes out."""
     x = 1.0
