@@ -24,18 +24,18 @@ WAYS = {
     "curated only": "checked clips alone",
     "curated only, two sounds at once": "… with earwitness' augmentation",
     "concatenated": "all clips, labels as given",
-    "noisy, then curated": "unchecked clips first, then checked",
     "filtered by cleanlab, then concatenated": "all clips but those cleanlab doubts",
     "ours": "earwitness",
     "ours, again on its own cleaned labels": "… again, on labels it cleaned",
 }
-BUDGETS = (("", "tab:blue", "minutes: 2,000 steps"), ("-hour", "tab:orange", "an hour: 12,000 steps"))
+BUDGETS = (("", "tab:blue", "minutes: 2,000 steps"), ("-hour", "tab:orange", "an hour: 12,000 steps, by Nadam"))
 
 
 def draw(axes: Axes, name: str) -> None:
     places = {method: place for place, method in enumerate(reversed(WAYS))}
     for suffix, colour, label in BUDGETS:
-        found = {row["method"]: row for row in read(RESULTS / f"{name}{suffix}.jsonl")}
+        results = RESULTS / f"{name}{suffix}.jsonl"
+        found = {row["method"]: row for row in read(results)} if results.is_file() else {}
         for method, place in places.items():
             if method in found:
                 value, low, high = found[method]["lwlrap"]

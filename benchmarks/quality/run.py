@@ -93,7 +93,7 @@ def carry_out(run: dict[str, Any], stores: Path, work: Path, results: Path) -> N
         "python": platform.python_version(), "versions": json.loads((folder / "run.json").read_text())["versions"],
         "device": torch.cuda.get_device_name() if devices.best().type == "cuda" else "cpu",
         "arithmetic": "bfloat16" if devices.in_bfloat16("auto", devices.best()) else "float32",
-        "command": command.replace(str(work), "WORK").replace(str(store), store.name),
+        "command": command.replace(str(folder), f"WORK/{folder.name}").replace(str(store), store.name),
     }  # fmt: skip
     with results.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
