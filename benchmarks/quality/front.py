@@ -55,7 +55,7 @@ def main() -> None:
     figure, panels = plt.subplots(1, len(PANELS), figsize=(10, 3.9), sharex=True, sharey=True, layout="constrained")
     for axes, name in zip(panels, PANELS, strict=True):
         draw(axes, name)
-    panels[-1].legend(loc="center left", fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(ROOT / "docs" / "pictures" / "what-labels-are-worth.png", dpi=110)
 
 
