@@ -29,8 +29,8 @@ def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
     """A line on the sound files in `root`, at any depth, that are not among those `read`, where there are any."""
     known = set(read)
     others = [one for one in sounds_below(root) if one.relative_to(root).as_posix() not in known]
-    closed = [one for one in others if one.is_dir()]
-    sounds = [one for one in others if one not in closed]
+    sounds = [one for one in others if is_sound(one)]
+    closed = [one for one in others if one not in sounds]
     remarks = [f"{one}: a folder that may not be searched, so nothing in it is read" for one in closed]
     if sounds:
         remarks.append(f"{len(sounds)} sound files are in no class's folder, so not read; the first is {sounds[0]}")
