@@ -30,7 +30,7 @@ def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
     known = set(read)
     others = [one for one in sounds_below(root) if one.relative_to(root).as_posix() not in known]
     sounds = [one for one in others if is_sound(one)]
-    closed = [one for one in others if one not in sounds]
+    closed = sorted(set(others).difference(sounds))
     remarks = [f"{one}: a folder that may not be searched, so nothing in it is read" for one in closed]
     if sounds:
         remarks.append(f"{len(sounds)} sound files are in no class's folder, so not read; the first is {sounds[0]}")
