@@ -50,6 +50,22 @@ def test_swapped_curated_labels_rank_first() -> None:
     assert len(set(np.argsort(least)[:30]) & set(swapped.tolist())) >= 12
 
 
+def test_two_ways_of_being_wrong_about_a_class_add_their_variances() -> None:
+    heard, given, _, noisy = simulated()
+    found = judging.combine(heard, given, np.zeros((len(heard), 0)), noisy, ~noisy, given_is_heard=False)
+    agreed = judging._misweighed(heard[noisy], given[noisy], found.probability[noisy])
+    doubted = found.probability * np.where(np.arange(12) < 6, 0.2, 1.0)
+    disputed = judging._misweighed(heard[noisy], given[noisy], doubted[noisy])
+    assert agreed < 0.4 < disputed
+    # The ear is right in the mean of every class, so what is assumed at least stands for it.
+    nothing_held_out = np.zeros(len(noisy), bool)
+    whole = judging._shift_deviation(heard, given, doubted, noisy, nothing_held_out)
+    assert whole == pytest.approx(np.sqrt(0.5**2 + disputed**2))
+    # A class that is heard in every clip and held by none is misheard by more than that.
+    deaf = np.where(np.arange(12) == 3, 0.97, heard)
+    assert judging._shift_deviation(deaf, given, doubted, noisy, ~noisy) > whole + 0.3
+
+
 def test_curated_clips_alone_and_noisy_clips_alone() -> None:
     heard, given, _, noisy = simulated()
     for rows in (noisy, ~noisy):

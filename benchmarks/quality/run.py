@@ -20,6 +20,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,18 @@ def earwitness(*arguments: object, log: Path) -> tuple[float, int]:
 
 
 def wanted(grid: Path, store: Path) -> Iterator[dict[str, Any]]:
-    """Yields the runs of a grid file, in its order: {"store", "method", "recipes", "fold", "seed"}."""
+    """Yields the runs of a grid file, in its order: {"store", "method", "recipes", "set", "fold", "seed"}.
+
+    The lists of an entry's `cross` hold settings in one string each, with blanks between them; every combination of one
+    string a list is a run.
+    """
     for entry in tomllib.loads(grid.read_text("utf-8"))["run"]:
         variant = f"-{entry['variant']}" if "variant" in entry else ""
-        for seed in entry["seeds"]:
+        for crossed, seed in product(product(*entry.get("cross", [])), entry["seeds"]):
             yield {
-                "store": f"{store.stem}{variant.format(seed=seed)}{store.suffix}", "method": entry["method"],
-                "recipes": entry["recipes"], "set": entry.get("set", []), "fold": str(entry.get("fold", "all")),
+                "store": f"{store.stem}{variant.format(seed=seed)}{store.suffix}",
+                "method": ", ".join([entry["method"], *crossed]), "recipes": entry["recipes"],
+                "set": entry.get("set", []) + " ".join(crossed).split(), "fold": str(entry.get("fold", "all")),
                 "seed": seed,
             }  # fmt: skip
 

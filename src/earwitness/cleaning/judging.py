@@ -305,17 +305,24 @@ def _shift_deviation(
 ) -> float:
     """Returns by how much, in log-odds, what is believed of single classes may be off.
 
-    The largest of three: what curated clips show, how far the model of sets and the slope of given on heard disagree
-    about how many of a class's given labels are right, and what is assumed at least.
+    Two errors that know nothing of each other, whose variances add: the ear mishears a class, by what curated clips
+    show and by no less than is assumed; and its labels are weighed wrongly, by how far the model of sets and the slope
+    of given on heard disagree about how many of a class's given labels are right.
     """
-    found = [_LEAST_SHIFT]
-    if held_out.any():
-        found.append(calibration.spread_between_classes(heard[held_out], given[held_out]))
-    labels = given[noisy].sum(axis=0)
-    if (labels > 0).sum() > 1:
-        seen = labels > 0
-        kept = estimate_noise_rates(heard[noisy], given[noisy]).kept
-        by_slope = np.clip((kept * heard[noisy].sum(axis=0))[seen] / labels[seen], 0.02, 0.98)
-        by_model = (probability * given)[noisy].sum(axis=0)[seen] / labels[seen]
-        found.append(float((calibration.log_odds(by_slope) - calibration.log_odds(by_model)).std()))
-    return max(found)
+    misheard = calibration.spread_between_classes(heard[held_out], given[held_out]) if held_out.any() else 0.0
+    return float(np.hypot(max(misheard, _LEAST_SHIFT), _misweighed(heard[noisy], given[noisy], probability[noisy])))
+
+
+def _misweighed(heard: Array, given: NDArray[np.float32], probability: Array) -> float:
+    """Returns the deviation between classes, in log-odds, of two estimates of the share of given labels that is right.
+
+    All (clips, classes), of noisy clips; 0 where fewer than two classes are given.
+    """
+    labels = given.sum(axis=0)
+    seen = labels > 0
+    if seen.sum() < 2:
+        return 0.0
+    kept = estimate_noise_rates(heard, given).kept
+    by_slope = np.clip((kept * heard.sum(axis=0))[seen] / labels[seen], 0.02, 0.98)
+    by_model = (probability * given).sum(axis=0)[seen] / labels[seen]
+    return float((calibration.log_odds(by_slope) - calibration.log_odds(by_model)).std())

@@ -1,0 +1,113 @@
+"""Draws docs/pictures/curves.png and its table in docs/results.md from the lines that run.py wrote by grid-curves.toml.
+
+    python benchmarks/quality/curves.py benchmarks/quality/results/curves/esc-noisy.jsonl
+
+Three panels: lwlrap against the CPU minutes of a training, a line a width of the network; against the number of curated
+clips; against the share of wrong labels among the noisy clips.
+"""
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import matplotlib
+from render import ROOT, Line
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+WAYS = {"curated only, two sounds at once": "tab:blue", "concatenated": "tab:green", "ours": "tab:orange"}
+WIDTHS = {"0.125": ":", "0.25": "-", "0.5": "--"}
+CURATED = {"": 395, "-half": 198, "-quarter": 99}
+Point = tuple[float, float]
+
+
+def way_of(line: Line) -> str:
+    """Returns which of WAYS a line is of."""
+    return next(way for way in WAYS if line["method"].startswith(way))
+
+
+def width_of(line: Line) -> str | None:
+    """Returns the width that a line of the panel of cost says; None for those of other panels."""
+    return next((change.split("=")[1] for change in line["set"] if change.startswith("network.width=")), None)
+
+
+def variant_of(line: Line) -> str:
+    """Returns what the store's name says after the benchmark's: "" or "-half", "-noise-20" ..."""
+    return re.sub(r"^[^-]+", "", Path(line["store"]).stem)
+
+
+def by_cost(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
+    """Returns (CPU minutes, lwlrap) of every way and width."""
+    found: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for line in lines:
+        if width := width_of(line):
+            found[way_of(line), width].append((line["train_cpu_minutes"], line["lwlrap"]))
+    return found
+
+
+def by_curated(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
+    """Returns (curated clips, lwlrap) of every way at the width of the recipes, in all of the steps."""
+    whole = [line for line in lines if variant_of(line) == "" and line["set"][-1:] == ["network.width=0.25"]]
+    return by_number(whole + [line for line in lines if width_of(line) is None], CURATED)
+
+
+def by_noise(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
+    """Returns (wrong labels of 100, lwlrap) of every way that learns from noisy labels."""
+    return by_number(lines, {f"-noise-{share}": share for share in range(101)})
+
+
+def by_number(lines: list[Line], numbers: dict[str, int]) -> dict[tuple[str, str], list[Point]]:
+    found: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for line in lines:
+        if (variant := variant_of(line)) in numbers:
+            found[way_of(line), "0.25"].append((numbers[variant], line["lwlrap"]))
+    return found
+
+
+def draw(axes: Axes, found: dict[tuple[str, str], list[Point]], label: str) -> None:
+    for (way, width), points in found.items():
+        axes.plot(*zip(*sorted(points), strict=True), WIDTHS[width], color=WAYS[way], marker="o", markersize=4)
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.3)
+
+
+def table(cost: dict[tuple[str, str], list[Point]], *others: dict[tuple[str, str], list[Point]]) -> str:
+    """The points of all panels as Markdown."""
+    rows = [
+        (way, f"width {width}", f"{x:.1f} CPU minutes", y)
+        for (way, width), points in cost.items()
+        for x, y in sorted(points)
+    ]
+    for found, unit in zip(others, ("curated clips", "% of the labels wrong"), strict=True):
+        rows += [(way, unit, f"{x:g}", y) for (way, _), points in found.items() for x, y in sorted(points)]
+    lines = [f"| {way} | {what} | {x} | {y:.3f} |" for way, what, x, y in rows]
+    return "\n".join(["| way | of | at | lwlrap |", "|---|---|---|---|", *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path)
+    options = parser.parse_args()
+    lines = [json.loads(line) for line in options.results.read_text("utf-8").splitlines()]
+    panels = by_cost(lines), by_curated(lines), by_noise(lines)
+    figure, places = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout="constrained")
+    labels = ("CPU minutes of a training", "curated clips", "wrong labels among those of the noisy clips, %")
+    for axes, found, label in zip(places, panels, labels, strict=True):
+        draw(axes, found, label)
+    places[0].set(xscale="log", ylabel="lwlrap on the test clips, one seed")
+    handles = [plt.Line2D([], [], color=colour, label=way) for way, colour in WAYS.items()]
+    handles += [plt.Line2D([], [], color="grey", linestyle=style, label=f"width {w}") for w, style in WIDTHS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
+    figure.savefig(ROOT / "docs" / "pictures" / "curves.png", dpi=110)
+    page = ROOT / "docs" / "results.md"
+    before, rest = page.read_text("utf-8").split("<!-- curves -->\n")
+    after = rest.split("<!-- /curves -->")[1]
+    page.write_text(f"{before}<!-- curves -->\n{table(*panels)}\n<!-- /curves -->{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
