@@ -12,6 +12,7 @@ from earwitness.cleaning import hearing
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
 from earwitness.labels import Vocabulary
+from earwitness.learner import StepMetrics
 from earwitness.tagging import Tagger
 
 
@@ -34,7 +35,7 @@ class Witness:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.steps: list[training.StepMetrics] = []
+        self.steps: list[StepMetrics] = []
         self.lwlraps: dict[int, float] = {}
         self.done = self.total = -1
 
@@ -44,7 +45,7 @@ class Witness:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def stepped(self, metrics: training.StepMetrics) -> None:
+    def stepped(self, metrics: StepMetrics) -> None:
         self.steps.append(metrics)
 
     def evaluated(self, step: int, overall: float) -> None:

@@ -12,8 +12,8 @@ from .options import CpuOption, RecipeOption, SetOption, ThreadsOption, use_thre
 from .screen import duration, output, say
 
 if TYPE_CHECKING:
+    from ..learner import StepMetrics
     from ..recipe import Recipe
-    from ..training import StepMetrics
 
 
 _FOR_A_GPU = "no --recipe, so all is the report's, which is made for a GPU; on a CPU begin with --recipe laptop"
