@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from earwitness.errors import EarwitnessError, ReviewError
@@ -58,6 +59,11 @@ def test_a_csv_that_went_through_a_spreadsheet(folder: ReviewFolder, tmp_path: P
     path.write_text(f"\ufeffFname;Labels;Reviewer;When\r\nnoisy0.wav;Purr, Bark;Ben;{WHEN}\r\n;;;\r\n", "utf-8")
     (said,) = read(path, folder)
     assert (said.fname, said.labels, said.reviewer, said.when) == ("noisy0.wav", ("Purr", "Bark"), "Ben", WHEN)
+    book = openpyxl.Workbook()
+    for row in (["fname", "labels", "reviewer", "when"], ["noisy0.wav", "Purr, Bark", "Ben", WHEN]):
+        book.active.append(row)
+    book.save(tmp_path / "said.xlsx")
+    assert read(tmp_path / "said.xlsx", folder) == [said]
 
 
 def test_somebody_elses_csv_needs_names_and_labels_only(folder: ReviewFolder, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from earwitness.dataset import Clip
@@ -441,6 +442,64 @@ def test_a_csv_as_spreadsheets_write_it(tmp_path):
     assert read_dataset(root / "clips.csv") == dataset
 
 
+def test_a_spreadsheet_is_read_as_the_csv_that_it_would_be_saved_as(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["Fname", "LABELS", "split"], [7, "Bark; Meow", "noisy"], [], ["b.wav", "Meow"], [8.0, "Bark", "test"]):
+        book.active.append(row)
+    book.create_sheet("notes").append(["fname", "labels"])
+    root = put(tmp_path, {"7.wav": "", "b.wav": "", "8.wav": "", "~$clips.xlsx": "open"})
+    book.save(root / "clips.XLSX")
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.role, clip.labels) for clip in dataset.clips] == [
+        ("7", "noisy", ("Bark", "Meow")),
+        ("b.wav", "curated", ("Meow",)),
+        ("8", "test", ("Bark",)),
+    ]
+    assert read_dataset(root / "clips.XLSX") == dataset
+    put(tmp_path, {"more.csv": "fname,labels\n"})
+    with pytest.raises(TableError, match=r"more than one clip list \(clips\.XLSX, more\.csv\)"):
+        read_dataset(root)
+
+
+def test_a_row_of_a_spreadsheet_is_named_by_its_number(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["fname", "labels", "split"],
+        [],
+        ["a.wav", "Bark", "maybe"],
+        ["b.wav", "Bark", "test", "x"],
+        ["c", "M"],
+    ):
+        book.active.append(row)
+    root = put(tmp_path, {"a.wav": "", "b.wav": "", "c.wav": ""})
+    book.save(root / "tags.xlsx")
+    first, second = read_dataset(root).problems
+    assert "tags.xlsx line 3, split: unknown split 'maybe'" in first.what
+    assert "tags.xlsx line 4: 4 cells under a header of 3" in second.what
+
+
+@pytest.mark.parametrize("content", [b"PK", b"", b"fname,labels\na.wav,Bark\n", b"PK\x03\x04" + bytes(60)])
+def test_a_damaged_spreadsheet_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "tags.xlsx").write_bytes(content)
+    with pytest.raises(
+        TableError, match=r"tags\.xlsx: not a spreadsheet \(.+\): save it as \.xlsx, or as CSV"
+    ) as caught:
+        read_dataset(tmp_path / "tags.xlsx")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TableError, match=r"tags\.xlsx: not a spreadsheet"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_unicode_text_as_spreadsheets_write_it(tmp_path, encoding):
+    text = "fname\tlabels\r\nM\u00e4use.wav\tBark,Meow\r\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "clips.csv").write_bytes((mark + text).encode(encoding))
+    put(tmp_path, {"M\u00e4use.wav": ""})
+    (clip,) = read_dataset(tmp_path).clips
+    assert clip.labels == ("Bark", "Meow")
+
+
 @pytest.mark.parametrize(
     ("written", "there"),
     [
@@ -596,7 +655,7 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
         ),
         ('fname,labels\na.wav,"Bark\n', r"clips\.csv line 2: not a CSV"),
         (b"fname,labels\na.wav,B\xe9\n", r"clips\.csv line 2: not UTF-8"),
-        ("fname,labels\n".encode("utf-16"), r"clips\.csv line 1: not UTF-8"),
+        ("fname,labels\n".encode("utf-16") + b"x", r"clips\.csv line 2: not UTF-8"),
         (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV"),
     ],
 )
@@ -616,8 +675,8 @@ def test_no_dataset_there(tmp_path):
         read_dataset(tmp_path / "nowhere")
     with pytest.raises(TableError, match="no dataset found: it needs the tables of a known one"):
         read_dataset(tmp_path)
-    put(tmp_path / "sheets", {"tags.xlsx": "PK", "a.wav": ""})
-    with pytest.raises(TableError, match=r"no dataset found: .*tags\.xlsx: save it as CSV in UTF-8$"):
+    put(tmp_path / "sheets", {"tags.ods": "PK", "a.wav": ""})
+    with pytest.raises(TableError, match=r"no dataset found: .*tags\.ods: save it as \.xlsx, or as CSV in UTF-8$"):
         read_dataset(tmp_path / "sheets")
     put(tmp_path / "tables", {"one.csv": "file,tag\n", "two.csv": "file,tag\n", "a.wav": ""})
     with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'fname' among 'file, tag'"):

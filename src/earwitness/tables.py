@@ -1,5 +1,6 @@
-"""Every table in or out: CSVs of any kind, and scores in the challenge's submission form."""
+"""Every table in or out: CSVs of any kind, spreadsheets in, and scores in the challenge's submission form."""
 
+import codecs
 import csv
 import io
 import math
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from . import sheets
 from .errors import TableError
 from .files import atomic_path
 from .labels import Vocabulary
@@ -82,9 +84,12 @@ def has_columns(path: Path, *columns: str) -> bool:
     Whatever follows: a table that is none further down is to be refused as what its header says it is.
     """
     try:
-        first = _first_line(path.read_bytes().decode("utf-8-sig", errors="replace"))
-        cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
-    except (OSError, csv.Error):
+        if sheets.is_sheet(path):
+            cells = next((cells for _, cells in sheets.read_lines(path)), [])
+        else:
+            first = _first_line(_decoded(path.read_bytes(), errors="replace"))
+            cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
+    except (OSError, csv.Error, TableError):
         return False
     return set(columns) <= set(_as_asked([cell.strip() for cell in cells], columns))
 
@@ -95,12 +100,14 @@ def read_header(path: str | Path) -> list[str]:
 
 
 def read_lines(path: str | Path) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV that hold anything: the line each starts on, from 1, and its cells, stripped.
+    """The rows of a table that hold anything: the line each starts on, from 1, and its cells, stripped.
 
-    A byte order mark, any line ends, and semicolons or tabs in place of commas are accepted. Raises TableError for a
-    file that is no UTF-8 CSV.
+    A CSV may have a byte order mark, any line ends, and semicolons or tabs in place of commas; of a spreadsheet (.xlsx)
+    the first sheet counts. Raises TableError for a file that is neither, or no text in UTF-8.
     """
     place = Path(path)
+    if sheets.is_sheet(place):
+        return sheets.read_lines(place)
     text = _text(place)
     records = []
     line = 1
@@ -234,7 +241,7 @@ def _write_rows(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[A
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _decoded(path.read_bytes())
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except UnicodeDecodeError as error:
@@ -243,6 +250,12 @@ def _text(path: Path) -> str:
     if "\0" in text:
         raise TableError(f"{path}: not a CSV (it holds zero bytes): save it as CSV in UTF-8")
     return text
+
+
+def _decoded(content: bytes, *, errors: str = "strict") -> str:
+    """Text in UTF-8, or in UTF-16 where its mark says so, as spreadsheets write "Unicode text"."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig", errors)
 
 
 def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:

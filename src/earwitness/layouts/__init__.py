@@ -15,7 +15,7 @@ from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, f
 from .listing import Listing, Row
 from .soundfiles import SoundFiles
 
-_CLIP_LIST = "a CSV of clips"
+_CLIP_LIST = "a table of clips"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
 LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
     ("FSDKaggle2019", fsdkaggle2019.find),
@@ -31,17 +31,17 @@ LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
 
 
 def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
-    """The clips of the dataset at `path`: a folder in one of the layouts, or a CSV of clips.
+    """The clips of the dataset at `path`: a folder in one of the layouts, or a table of clips.
 
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
     occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
-    Raises TableError for a path in none of the layouts, a table that is no UTF-8 CSV or lacks columns, or a dataset
+    Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, or a dataset
     without one usable clip.
     """
     place = Path(path).absolute()
     if not place.exists():
-        raise TableError(f"{place}: no such file or folder: give a dataset's folder or a CSV")
+        raise TableError(f"{place}: no such file or folder: give a dataset's folder or a table")
     if place.is_file():
         return _judged(_CLIP_LIST, clip_list.read(place), without_sound)
     for layout, find in LAYOUTS:
@@ -49,8 +49,8 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
         if listing is not None:
             return _judged(layout, listing, without_sound)
     raise TableError(
-        f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV with "
-        "the columns fname,labels[,split], or a folder of sound files for each class"
+        f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV or "
+        ".xlsx with the columns fname,labels[,split], or a folder of sound files for each class"
         + "".join(f"; {reason}" for reason in clip_list.why_not(place)[:1])
     )
 

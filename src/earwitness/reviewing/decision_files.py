@@ -1,4 +1,4 @@
-"""Decisions in and out of files: the reviewers' own database, a CSV, Label Studio's JSON."""
+"""Decisions in and out of files: the reviewers' own database, tables, Label Studio's JSON."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import files, tables
+from .. import files, sheets, tables
 from ..errors import ReviewError, TableError
 from ..labels import Vocabulary
 from ..layouts.listing import split_labels
@@ -43,7 +43,7 @@ def text_of(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> 
 
 
 def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[list[Decision], list[str]]:
-    """Returns the decisions in a review folder, its database, a CSV or Label Studio's JSON; and names that are no clip.
+    """Returns the decisions in a review folder, its database, a table, Label Studio's JSON; and names of no clip.
 
     A decision on a name that only one clip has is on that clip, whatever role it names. ReviewError or TableError for
     what is none of these.
@@ -61,9 +61,11 @@ def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[lis
             kept.close()
     if path.suffix == ".json":
         return labelstudio.read(path, clips, vocabulary)
-    if path.suffix == ".csv":
-        return _read_csv(path, clips_named, vocabulary), []
-    raise ReviewError(f"{path}: no decisions; give a review folder, its {FILE_NAME}, a .csv or Label Studio's .json")
+    if path.suffix == ".csv" or sheets.is_sheet(path):
+        return _read_table(path, clips_named, vocabulary), []
+    raise ReviewError(
+        f"{path}: no decisions; give a review folder, its {FILE_NAME}, a .csv or .xlsx, or Label Studio's .json"
+    )
 
 
 def _row(decision: Decision) -> tuple[str, ...]:
@@ -86,8 +88,8 @@ def _of_clip(decision: Decision, named: Named) -> Decision:
     return replace(decision, role=clip.role) if clip else decision
 
 
-def _read_csv(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decision]:
-    """Returns the decisions of a CSV; only `fname` and `labels` are needed, no label means none of the classes."""
+def _read_table(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decision]:
+    """Returns the decisions of a table; only `fname` and `labels` are needed, no label means none of the classes."""
     decisions = []
     for record in tables.read_records(path, ("fname", "labels"), optional=COLUMNS):
         if record.fault or not record.cells["fname"]:
