@@ -11,7 +11,7 @@ from .screen import bar, duration, say, size
 
 
 def estimate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a CSV")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a table of clips")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="where stores and runs shall lie")],
     system: Annotated[
         list[str],
