@@ -24,7 +24,7 @@ _MOST_ALIKE = 5
 def prepare(
     dataset: Annotated[
         Path,
-        typer.Argument(metavar="DATASET", help="a dataset's folder, or a table (CSV, .xlsx) with fname,labels[,split][,recording]"),
+        typer.Argument(metavar="DATASET", help="a dataset's folder, or a table: fname,labels[,split][,recording]"),
     ],
     out: Annotated[
         Path,
