@@ -134,12 +134,11 @@ def test_the_laptops_hour_is_its_minutes_in_six_times_the_steps() -> None:
 
     def without_lengths(settings: recipe.Recipe) -> recipe.Recipe:
         stages = {f"stage{number}": stage.model_copy(update=longer) for number, stage in enumerate(settings.stages, 1)}
-        apart = {"training": recipe.Training(), "optimizer": recipe.Optimizer(), "network": recipe.Network()}
+        apart = {"training": recipe.Training(), "optimizer": recipe.Optimizer()}
         return settings.model_copy(update=stages | apart)
 
     assert without_lengths(short) == without_lengths(long)
     assert recipe.differences(short.optimizer, long.optimizer) == ['kind is "muon", not "nadam"']
-    assert recipe.differences(short.network, long.network) == ['backbone is "vgg-mean-max", not "vgg"']
 
 
 def test_differences_are_named() -> None:

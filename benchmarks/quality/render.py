@@ -1,7 +1,7 @@
-"""Makes the tables and pictures of docs/results.md and docs/results-table-1.md from the lines that run.py wrote.
+"""Makes the tables and pictures of docs/results.md and docs/results-nadam.md from the lines that run.py wrote.
 
     python benchmarks/quality/render.py benchmarks/quality/results/*.jsonl
-    python benchmarks/quality/render.py benchmarks/quality/results/table-1/*.jsonl --page docs/results-table-1.md
+    python benchmarks/quality/render.py benchmarks/quality/results/nadam/*.jsonl --page docs/results-nadam.md
 
 Every file has a table: each method's mean over seeds, its interval over test clips, and its difference on the same
 clips from its bars: the curated clips alone, those with the augmentation that ours has, and ours; the report's two
@@ -33,7 +33,7 @@ BARS = {  # and what the table calls them
 }  # fmt: skip
 COLOURS = {OURS: "tab:orange", WHOLE: "tab:orange", "true labels": "tab:green"}
 RESAMPLES = 10_000
-SETTINGS_SHOWN = 4
+SETTINGS_SHOWN = 3
 Line = dict[str, Any]
 
 
