@@ -4,8 +4,9 @@
 
 Clips of the fold that a run held out are drawn in pairs of different classes, one 5 dB softer to 5 dB louder than the
 other, the shorter one repeated. A few dozen clips make 250 such pairs, the same for every run of a fold, and a harder
-question: where lwlrap of the clips themselves stands at 0.85, it stands at 0.65 here. It says how well two sounds at once
-are heard, and not how well sounds of new recordings are (docs/log.md). Each run appends a line; runs that have one are not scored again.
+question: where lwlrap of the clips themselves stands at 0.85, it stands at 0.65 here. It says how well two sounds at
+once are heard, and not how well sounds of new recordings are (docs/log.md). Each run appends a line; runs that have one
+are not scored again.
 """
 
 import argparse

@@ -79,12 +79,15 @@ def rows(lines: list[Line]) -> list[dict[str, Any]]:
 
 
 def minutes(runs: list[Line]) -> str:
-    """What a run took, CPU minutes: in bfloat16 if one was made so, else in float32, which is said; not on a GPU.
+    """What a run took at the most, CPU minutes: in bfloat16 if one was made so, else in float32, which is said.
 
-    The longest, as what a resumed run took before it was stopped is not known.
+    Not on a GPU; and what a resumed run took before it was stopped is not known.
     """
     # Before it was noted, all runs were on CPUs that are fast in bfloat16.
     here = [line for line in runs if line.get("device", "cpu") == "cpu"]
+    if here and all(line["resumed"] for line in here):
+        return "not known"
+    here = [line for line in here if not line["resumed"]]
     for arithmetic, remark in (("bfloat16", ""), ("float32", " in float32")):
         if found := [line["train_cpu_minutes"] for line in here if line.get("arithmetic", "bfloat16") == arithmetic]:
             return f"{max(found):.1f}{remark}"
