@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import matplotlib
-from render import ROOT, Line
+from render import ROOT, Line, placed
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -104,9 +104,8 @@ def main() -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
     figure.savefig(ROOT / "docs" / "pictures" / "curves.png", dpi=110)
     page = ROOT / "docs" / "results.md"
-    before, rest = page.read_text("utf-8").split("<!-- curves -->\n")
-    after = rest.split("<!-- /curves -->")[1]
-    page.write_text(f"{before}<!-- curves -->\n{table(*panels)}\n<!-- /curves -->{after}", "utf-8")
+    made = f"{table(*panels)}\n\n![lwlrap against minutes, curated clips, wrong labels](pictures/curves.png)\n"
+    page.write_text(placed(page.read_text("utf-8"), "curves", made, page), "utf-8")
 
 
 if __name__ == "__main__":

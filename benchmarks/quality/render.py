@@ -137,6 +137,14 @@ def draw(found: list[dict[str, Any]], path: Path, title: str) -> None:
     plt.close(figure)
 
 
+def placed(text: str, name: str, made: str, page: Path) -> str:
+    """Returns a page's text with what was made between the markers of that name. SystemExit where there are none."""
+    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not marked.search(text):
+        raise SystemExit(f"{page}: no place for {name}; write <!-- {name} --> and <!-- /{name} --> into it")
+    return marked.sub(lambda match: match[1] + made + match[2], text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, nargs="+")
@@ -148,11 +156,8 @@ def main() -> None:
         found = read(path)
         picture = options.page.parent / "pictures" / f"{options.page.stem}-{name}.png"
         draw(found, picture, name)
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not marked.search(page):
-            raise SystemExit(f"{options.page}: no place for {name}; write <!-- {name} --> and <!-- /{name} --> into it")
         made = f"{table(found)}\n\n![{name}: every method's lwlrap](pictures/{picture.name})\n"
-        page = marked.sub(lambda match, made=made: match[1] + made + match[2], page)
+        page = placed(page, name, made, options.page)
     options.page.write_text(page, "utf-8")
 
 
