@@ -456,8 +456,11 @@ def test_a_spreadsheet_is_read_as_the_csv_that_it_would_be_saved_as(tmp_path):
         ("8", "test", ("Bark",)),
     ]
     assert read_dataset(root / "clips.XLSX") == dataset
-    put(tmp_path, {"more.csv": "fname,labels\n"})
-    with pytest.raises(TableError, match=r"more than one clip list \(clips\.XLSX, more\.csv\)"):
+    put(tmp_path, {"clips.csv": "fname,labels\nb.wav,Bark\n"})
+    assert [clip.fname for clip in read_dataset(root).clips] == ["b.wav"]  # made from it, and named as ever
+    (root / "clips.csv").unlink()
+    book.save(root / "more.xlsx")
+    with pytest.raises(TableError, match=r"more than one clip list \(clips\.XLSX, more\.xlsx\)"):
         read_dataset(root)
 
 

@@ -22,8 +22,13 @@ def read(table: Path) -> Listing:
 
 
 def find(root: Path) -> Listing | None:
-    """The clips of the one table in `root` that has a clip list's columns. Raises TableError if several have."""
-    lists = [table for table in _tables(root) if tables.has_columns(table, *_NEEDED)]
+    """The clips of the one table in `root` that has a clip list's columns; a spreadsheet counts where no CSV has them.
+
+    Raises TableError if several have.
+    """
+    listed = [table for table in _tables(root) if tables.has_columns(table, *_NEEDED)]
+    # A CSV beside a spreadsheet was most likely made from it.
+    lists = [table for table in listed if not sheets.is_sheet(table)] or listed
     if len(lists) > 1:
         names = ", ".join(table.name for table in lists)
         raise TableError(f"{root}: more than one clip list ({names}): give the path of the one to read")
