@@ -104,6 +104,31 @@ def test_later_recipes_lie_on_top_of_earlier_ones(tmp_path: Path) -> None:
         recipe.load(["laptop-report", path])
 
 
+def test_a_recipe_lies_on_top_of_its_base(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('base = "laptop"\n[network]\nwidth = 0.5\n', "utf-8")
+    (tmp_path / "wider.toml").write_text('base = "mine.toml"\n[network]\ninput_pooling = 1\n', "utf-8")
+    assert recipe.load(tmp_path / "mine.toml") == recipe.load("laptop", "network.width=0.5")
+    # From its own folder, wherever it is asked for.
+    wider = recipe.load(tmp_path / "wider.toml")
+    assert wider == recipe.load("laptop", ["network.width=0.5", "network.input_pooling=1"])
+    assert recipe.load(["report", tmp_path / "wider.toml"]) == wider
+    assert recipe.load([tmp_path / "wider.toml", "warm-up"]) != wider
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ('"mine.toml"', r"mine\.toml -> .*mine\.toml: a recipe that lies on top of itself: take a `base` out"),
+        ("3", "base = 3: give the name or file of one recipe"),
+        ('"lapdog"', "lapdog: no such recipe; .*laptop"),
+    ],
+)
+def test_a_base_that_is_none_is_refused(tmp_path: Path, base: str, words: str) -> None:
+    (tmp_path / "mine.toml").write_text(f"base = {base}\n", "utf-8")
+    with pytest.raises(RecipeError, match=words):
+        recipe.load(tmp_path / "mine.toml")
+
+
 def test_recipes_in_folders_have_its_name_before_theirs() -> None:
     assert {"ensemble/residual", "ablation/no-tta", "laptop"} <= set(recipe.names())
     assert recipe.load("ensemble/residual").network.backbone == "residual"
@@ -130,15 +155,6 @@ def test_the_laptops_hour_is_its_minutes_in_six_times_the_steps() -> None:
     short, long = recipe.load("laptop"), recipe.load("laptop-hour")
     for one, other in zip(short.stages, long.stages, strict=True):
         assert sum(other.lengths(1)) == 6 * sum(one.lengths(1))
-    longer = {"ramp_steps": 0, "anneal_steps": 0}
-
-    def without_lengths(settings: recipe.Recipe) -> recipe.Recipe:
-        stages = {f"stage{number}": stage.model_copy(update=longer) for number, stage in enumerate(settings.stages, 1)}
-        apart = {"training": recipe.Training(), "optimizer": recipe.Optimizer()}
-        return settings.model_copy(update=stages | apart)
-
-    assert without_lengths(short) == without_lengths(long)
-    assert recipe.differences(short.optimizer, long.optimizer) == ['kind is "muon", not "nadam"']
 
 
 def test_differences_are_named() -> None:

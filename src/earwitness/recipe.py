@@ -275,14 +275,14 @@ class Recipe(Section):
 def load(sources: str | Path | Sequence[str | Path] | None = None, overrides: str | Iterable[str] = ()) -> Recipe:
     """Returns the report's recipe with the differences of named recipes or TOML files, then of `a.b=c` overrides.
 
-    A later source lies on top of the earlier ones: where two set the same field, the later counts. One source or
-    override may stand by itself.
+    A later source lies on top of the earlier ones: where two set the same field, the later counts. A source may name
+    another as its `base`, and lies on top of that. One source or override may stand by itself.
     Raises RecipeError naming every unknown or out-of-range value, its allowed range and the nearest known name.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources or ())
     differences: dict[str, Any] = {}
     for source in listed:
-        differences = _merged(differences, _read(source))
+        differences = _merged(differences, _with_bases(source))
     for override in [overrides] if isinstance(overrides, str) else overrides:
         differences = _merged(differences, _parse_override(override))
     return resolve(differences, where=" + ".join(map(str, listed)) or "recipe")
@@ -337,6 +337,22 @@ def _names_below(folder: Traversable, prefix: str) -> Iterator[str]:
             yield from _names_below(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".toml"):
             yield prefix + entry.name.removesuffix(".toml")
+
+
+def _with_bases(source: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Returns a source's differences on top of those of its `base`; `above`: what this one is itself a base of."""
+    table = _read(source)
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise RecipeError(f"{source}: base = {_toml(base)}: give the name or file of one recipe")
+    # A file looks for others in its own folder, wherever it is taken from.
+    below = base if base in names() else str(Path(source).parent / base)
+    chain = (*above, str(source))
+    if below in chain:
+        raise RecipeError(f"{' -> '.join((*chain, below))}: a recipe that lies on top of itself: take a `base` out")
+    return _merged(_with_bases(below, chain), table)
 
 
 def _read(source: str | Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The first sheet of a spreadsheet (.xlsx) as rows of text."""
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,18 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     A row that ends before the first one does has empty cells there, as a spreadsheet shows it. Of a formula the value
     counts that was last computed. Raises TableError for a file that is no spreadsheet or cannot be read.
     """
+    held = list(_held(path))
+    width = len(held[0][1]) if held else 0
+    return [(number, row + [""] * (width - len(row))) for number, row in held]
+
+
+def first_line(path: Path) -> list[str]:
+    """The cells of the first row that holds anything, [] where none does. Raises TableError as `read_lines`."""
+    return next((row for _, row in _held(path)), [])
+
+
+def _held(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows that hold anything, each read as it is asked for."""
     # Takes a third of a second to import, and most tables are CSVs.
     import openpyxl
 
@@ -29,15 +42,15 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
             sheet = book.worksheets[0]
             # What writers say of a sheet's size may be wrong; then rows would be cut off.
             sheet.reset_dimensions()
-            rows = [[_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+            for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+                row = [_text(cell) for cell in cells]
+                if any(row):
+                    yield number, row
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror or error}): check the path") from error
     except Exception as error:  # a damaged one makes the library's parsers raise errors of any kind
         what = str(error).partition("\n")[0] or type(error).__name__
         raise TableError(f"{path}: not a spreadsheet ({what}): save it as .xlsx, or as CSV in UTF-8") from error
-    held = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
-    width = len(held[0][1]) if held else 0
-    return [(number, row + [""] * (width - len(row))) for number, row in held]
 
 
 def _text(cell: Any) -> str:

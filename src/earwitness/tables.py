@@ -85,7 +85,7 @@ def has_columns(path: Path, *columns: str) -> bool:
     """
     try:
         if sheets.is_sheet(path):
-            cells = next((cells for _, cells in sheets.read_lines(path)), [])
+            cells = sheets.first_line(path)
         else:
             first = _first_line(_decoded(path.read_bytes(), errors="replace"))
             cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
