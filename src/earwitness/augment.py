@@ -100,10 +100,12 @@ def draw_mixup(rng: Generator, *, rows: int, alpha: float) -> Mixing:
     """Draws lambda' = max(lambda, 1 - lambda), lambda ~ Beta(alpha, alpha), and a partner for every row.
 
     Report: Eq. 2, section 2.4. One lambda a pair; the partners are one shuffle of the batch (docs/paper.md, row 13).
-    alpha = 0 means no mixing: lambda' is 1.
+    alpha = 0 means no mixing: lambda' is 1. A row of which nothing is mixed is its own partner, as 0 * NaN, a part of
+    a label that is not known, would be NaN.
     """
-    lam = rng.beta(alpha, alpha, rows) if alpha > 0 else np.ones(rows)
-    return Mixing(lam=np.maximum(lam, 1.0 - lam).astype(np.float32), partner=rng.permutation(rows))
+    drawn = rng.beta(alpha, alpha, rows) if alpha > 0 else np.ones(rows)
+    lam = np.maximum(drawn, 1.0 - drawn).astype(np.float32)
+    return Mixing(lam, partner=np.where(lam < 1, rng.permutation(rows), np.arange(rows)))
 
 
 class Overlay(NamedTuple):
