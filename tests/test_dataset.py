@@ -20,6 +20,9 @@ def partition(*clips: Clip) -> list[str]:
 def test_clips_that_share_a_recording_are_one_group() -> None:
     assert partition(clip("a", "1"), clip("b", "2"), clip("c", "1"), clip("d"), clip("e")) == ["ac", "b", "d", "e"]
     assert groups_by_recording([]) == []
+    known = [clip("a", "1"), clip("b"), clip("c", "1"), clip("d")]
+    groups = groups_by_recording(known, alike=[(1, 2)])
+    assert groups[0] == groups[1] == groups[2] != groups[3], "b is c's recording, which is a's"
 
 
 def test_a_clip_of_two_recordings_joins_the_groups_of_both() -> None:

@@ -47,6 +47,19 @@ def test_what_was_heard_is_not_heard_again(tiny_trained_run: Path, tiny_store: P
     np.testing.assert_array_equal(hearing.hear(run, store, rows[:4], tmp_path / "kept").teacher, first.teacher)
 
 
+def test_a_run_hears_by_the_moments_it_learnt_by(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_store, tmp_path / "other")
+    head = json.loads((other / "store.json").read_text("utf-8"))
+    head["moments"]["mean"] = [mean + 20 for mean in head["moments"]["mean"]]
+    (other / "store.json").write_text(json.dumps(head), "utf-8")
+    found = []
+    for place in (tiny_store, other):
+        store = Store(place)
+        run = hearing.open_run(tiny_trained_run, store)
+        found.append(hearing.hear(run, store, store.rows("noisy")[:2], tmp_path / f"kept-{place.name}"))
+    np.testing.assert_array_equal(found[0].teacher, found[1].teacher)
+
+
 def test_evidence_is_the_best_stretch_and_its_neighbours() -> None:
     """One class: stretches of 60 frames every 30; the third and fourth score, the first does a little."""
     logits = np.array([[-2.0], [-9.0], [3.0], [2.0], [-9.0]], np.float32)

@@ -25,6 +25,23 @@ def test_a_clips_own_label_has_no_vote() -> None:
     assert abs(np.corrcoef(found, given[:, 0])[0, 1]) < 0.25
 
 
+def test_the_same_recording_has_no_vote_on_itself() -> None:
+    """Every clip twice, labels at random: only parts that part no pair keep the labels from coming back."""
+    rng = np.random.default_rng(4)
+    features = np.tile(rng.normal(size=(100, 75)), (2, 1))
+    given = np.tile((rng.random((100, 1)) < 0.5).astype(float), (2, 1))
+    groups = np.tile(np.arange(100), 2)
+    repeated = votes.vote(np.random.default_rng(5), features, given, features[:1]).of_noisy[:, 0]
+    found = votes.vote(np.random.default_rng(5), features, given, features[:1], groups).of_noisy[:, 0]
+    assert np.corrcoef(repeated, given[:, 0])[0, 1] > 0.4
+    assert abs(np.corrcoef(found, given[:, 0])[0, 1]) < 0.25
+
+
+def test_a_single_group_has_nobody_to_vote() -> None:
+    found = votes.vote(np.random.default_rng(6), np.ones((3, 2)), np.ones((3, 1)), np.zeros((2, 2)), np.zeros(3, int))
+    assert not found.of_noisy.any() and not found.of_others.any()
+
+
 def test_features_are_not_held_in_many_copies() -> None:
     rng = np.random.default_rng(2)
     given = np.eye(4)[rng.integers(4, size=4000)]

@@ -91,10 +91,11 @@ class Dataset:
         return self.without(self.known_bad)
 
 
-def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
+def groups_by_recording(clips: Sequence[Clip], alike: Iterable[tuple[int, int]] = ()) -> list[int]:
     """Returns a number for each clip, the same for clips that share a recording, by themselves or through others.
 
-    A clip without a recording shares one with those of the same file alone.
+    A clip without a recording shares one with those of the same file alone. `alike` are places of further clips that
+    are known to share one.
     """
     leads_to = list(range(len(clips)))
 
@@ -108,6 +109,8 @@ def groups_by_recording(clips: Sequence[Clip]) -> list[int]:
     for place, clip in enumerate(clips):
         for recording in clip.sources:
             leads_to[end(place)] = end(first_with.setdefault(recording, place))
+    for one, other in alike:
+        leads_to[end(one)] = end(other)
     return [end(place) for place in range(len(clips))]
 
 

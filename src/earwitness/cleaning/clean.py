@@ -63,11 +63,12 @@ def _carried_out(
     watcher: Watcher,
 ) -> Cleaning:
     """Hears, judges and writes."""
-    judged = judging.judge(opened, store, out / "heard", watcher)
-    cuts = originals.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
-    passed = verdicts.verdicts(judged, store, cuts.seconds, limits)
     watcher.begun("looking for duplicates", len(store.clips))
     pairs = twins.find(store, on_clip=watcher.advanced)
+    alike = [(pair.first, pair.second) for pair in pairs.pairs]
+    judged = judging.judge(opened, store, out / "heard", watcher, alike=alike)
+    cuts = originals.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
+    passed = verdicts.verdicts(judged, store, cuts.seconds, limits)
     verdicts.write(out / "verdicts.csv", passed, store, sounds)
     left_out = verdicts.write_cleaned(out / "cleaned.csv", passed, store, sounds)
     # Beside cleaned.csv, which may hold a class no more: its store then has all classes, and in the same order.

@@ -38,6 +38,7 @@ class Run:
     `given_right` is the share of given noisy labels that it found to be right before it learnt from them, where it had
     weighed them.
     `noisy_before` tells whether the weights that it began with had learnt from noisy clips.
+    `mean` and `std` (bands,) dB are what its patches were normalised by; another store's moments would be others.
     """
 
     folder: Path
@@ -48,6 +49,8 @@ class Run:
     same_store: bool
     given_right: float | None
     noisy_before: bool
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
 
 
 class Heard(NamedTuple):
@@ -85,7 +88,10 @@ def open_run(folder: str | Path, store: corpus.Store) -> Run:
     before = head["start_from"] if isinstance(head.get("start_from"), dict) else {}
     blind = fold if same and not before.get("may_know_held_out") else None
     network = network.on(devices.best()).eval()
-    return Run(folder, settings, network, digest, blind, same, given_right, bool(before.get("noisy")))
+    config = checkpoint.load_config(folder / "model")
+    return Run(
+        folder, settings, network, digest, blind, same, given_right, bool(before.get("noisy")), config.mean, config.std
+    )
 
 
 def _given_right(settings: recipe.Recipe, folder: Path, newest: Path) -> float | None:
@@ -152,7 +158,7 @@ def _head(folder: Path) -> dict[str, Any]:
 def _hear_clip(run: Run, store: corpus.Store, row: int) -> Floats:
     """Returns teacher's and student's scores, first and end frames (classes each), then features, as one row."""
     size, classes = run.settings.patches.frames, len(store.vocabulary)
-    normal = logmel.normalise(store.read_log_mel(row), store.moments.mean, store.moments.std)
+    normal = logmel.normalise(store.read_log_mel(row), run.mean, run.std)
     starts = patches.window_starts(len(normal), frames=size, hop=size // 2)
     parts, stretches, places = [], [], []
     for at in range(0, len(starts), _CHUNK):

@@ -4,7 +4,7 @@ The walk: runs -> `hearing` -> scores of both heads; noisy labels -> `votes`; bo
 run never learnt from -> P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import beliefs, calibration, domains, labelsets
 from ..calibration import Calibration
 from ..corpus import Store
+from ..dataset import groups_by_recording
 from ..labelsets import LabelModel, Shrinkage
 from ..lwlrap import lwlrap
 from ..noiserates import estimate_noise_rates
@@ -96,11 +97,19 @@ class _Sources(NamedTuple):
     votes: Array
 
 
-def judge(runs: Sequence[Run], store: Store, keep: str | Path, watcher: Watcher = UNWATCHED) -> Judged:
+def judge(
+    runs: Sequence[Run],
+    store: Store,
+    keep: str | Path,
+    watcher: Watcher = UNWATCHED,
+    *,
+    alike: Iterable[tuple[int, int]] = (),
+) -> Judged:
     """Returns what to believe of every curated and noisy clip of a store.
 
     `runs` are of the same classes, with folds of their own; a curated clip is judged by the runs that never learnt
-    from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the journals.
+    from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the journals. `alike` are
+    rows of clips that hold the same recording: like those that name the same one, they have no vote on each other.
     ValueError where there is no run.
     """
     if not runs:
@@ -109,9 +118,10 @@ def judge(runs: Sequence[Run], store: Store, keep: str | Path, watcher: Watcher 
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
     given = store.labels[rows]
     spectra = _spectra(store, rows, watcher)
+    groups = np.array(groups_by_recording(store.clips, alike))[rows[noisy]]
     # What a run hears is let go of before the next is heard, but for what it comes to.
     sources, evidence = zip(
-        *(_listen(run, store, rows, Path(keep), watcher, noisy, given, spectra) for run in runs), strict=True
+        *(_listen(run, store, rows, Path(keep), watcher, noisy, given, spectra, groups) for run in runs), strict=True
     )
     weights = _weights(runs, store.folds[rows], noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
@@ -271,23 +281,24 @@ def _listen(
     noisy: NDArray[np.bool_],
     given: NDArray[np.float32],
     spectra: Array,
+    groups: NDArray[np.int64],
 ) -> tuple[_Sources, tuple[Singles, Singles]]:
     """Returns what a run says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
     watcher.begun(f"hearing with {run.folder.name}", len(rows))
     heard = hearing.hear(run, store, rows, keep / f"{run.digest}.jsonl", on_clip=watcher.advanced)
-    return _sources_of(heard, noisy, given, spectra), (heard.first_frame.copy(), heard.end_frame.copy())
+    return _sources_of(heard, noisy, given, spectra, groups), (heard.first_frame.copy(), heard.end_frame.copy())
 
 
-def _sources_of(heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array) -> _Sources:
+def _sources_of(
+    heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array, groups: NDArray[np.int64]
+) -> _Sources:
     heads = calibration.log_odds((heard.teacher.astype(np.float64) + heard.student) / 2)
-    if noisy.sum() < 2:
-        return _Sources(heads, np.zeros(heads.shape))
 
     def features(part: NDArray[np.bool_]) -> Array:
         each = [calibration.log_odds(np.asarray(one[part], np.float64)) for one in (heard.teacher, heard.student)]
         return np.hstack([heard.features[part].astype(np.float64), *each, spectra[part]])
 
-    found = votes.vote(np.random.default_rng(_SEED), features(noisy), given[noisy], features(~noisy))
+    found = votes.vote(np.random.default_rng(_SEED), features(noisy), given[noisy], features(~noisy), groups)
     voted = np.zeros(heads.shape)
     voted[noisy], voted[~noisy] = found
     return _Sources(heads, voted)

@@ -19,21 +19,32 @@ class Votes(NamedTuple):
     of_others: Array
 
 
-def vote(rng: np.random.Generator, noisy: Array, given: NDArray[np.floating], others: Array) -> Votes:
+def vote(
+    rng: np.random.Generator,
+    noisy: Array,
+    given: NDArray[np.floating],
+    others: Array,
+    groups: NDArray[np.integer] | None = None,
+) -> Votes:
     """Returns the votes on noisy clips and on other clips from their features (clips, k) and the noisy labels.
 
-    Ridge regression from features to labels. A noisy clip's own labels have no vote on it: the noisy clips are cut into
-    five parts, and each is judged by a regression on the other four. Other clips are judged by the mean of the five.
+    Ridge regression from features to labels. A noisy clip's own labels have no vote on it, nor have those of its
+    group, the clips of the same number in `groups` (noisy clips,): the noisy clips are cut into five parts that part
+    no group, and each is judged by a regression on the other four. Other clips are judged by the mean of the five. A
+    single group has no others to be judged by: its votes are 0.
     """
     mean, deviation = noisy.mean(axis=0), noisy.std(axis=0) + 1e-6
     known, asked = _standard(noisy, mean, deviation), _standard(others, mean, deviation)
     # The features are the most memory of a judgement: where nobody else holds them, they go here.
     del noisy, others
-    count = len(known)
-    parts = min(_PARTS, count)
-    part_of = rng.permutation(count) % parts
-    share = given.mean(axis=0)
     of_noisy, of_others = np.zeros(given.shape), np.zeros((len(asked), given.shape[1]))
+    _, group_of = np.unique(np.arange(len(known)) if groups is None else groups, return_inverse=True)
+    count = int(group_of.max(initial=-1)) + 1
+    if count < 2:
+        return Votes(of_noisy, of_others)
+    parts = min(_PARTS, count)
+    part_of = (rng.permutation(count) % parts)[group_of]
+    share = given.mean(axis=0)
     for part in range(parts):
         rest = part_of != part
         line = _regression(known[rest], np.asarray(given[rest], np.float64))
