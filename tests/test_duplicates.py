@@ -1,4 +1,4 @@
-"""Landmarks find a recording again after the usual changes, and tell strangers apart."""
+"""Sub-fingerprints find a recording again after the usual changes, and tell strangers apart."""
 
 import io
 import tracemalloc
@@ -56,6 +56,29 @@ def test_changed_copies_are_found_and_strangers_are_not(waveforms: list[np.ndarr
     assert {(pair.first, pair.second) for pair in found} == {(number, 25 + number) for number in range(12)}
 
 
+def test_any_number_of_equal_clips_is_found(waveforms: list[np.ndarray]) -> None:
+    """Of 41 the first with each of the others, and with what is like them; of two all pairs, as of any other clips."""
+    first, other, cut = (log_mel(sound) for sound in (waveforms[0], waveforms[1], waveforms[0][8_000:]))
+    found = duplicates.pairs(duplicates.words_of([other, *41 * [first], other, cut]))
+    assert {(pair.first, pair.second) for pair in found} == {
+        (0, 42),
+        *((1, number) for number in range(2, 42)),
+        (1, 43),
+    }
+    assert all(pair.alike == 1 and not pair.shift_frames for pair in found[:-1])
+    few = duplicates.pairs(duplicates.words_of([first, cut, first, first]))
+    assert {(pair.first, pair.second) for pair in few} == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
+    shifts = {(pair.first, pair.second): pair.shift_frames for pair in few}
+    assert shifts[0, 1] == -shifts[1, 2] == -shifts[1, 3] != 0
+
+
+def test_long_loops_that_are_equal_are_found(waveforms: list[np.ndarray]) -> None:
+    """Every word of them is in 60 frames of each."""
+    loop = log_mel(np.tile(waveforms[0][:32_000], 60))
+    (pair,) = duplicates.pairs(duplicates.words_of([loop, log_mel(waveforms[1]), loop]))
+    assert (pair.first, pair.second) == (0, 2)
+
+
 def test_where_copies_begin(waveforms: list[np.ndarray]) -> None:
     cut = waveforms[0][16_000:]
     (pair,) = duplicates.pairs(duplicates.words_of([log_mel(waveforms[0]), log_mel(cut)]))
@@ -82,7 +105,7 @@ def test_the_index_has_every_second_word_of_every_clip_and_little_beside_it() ->
     starts = np.concatenate([[0], np.cumsum([0, 3, 200_000, 1, 100_000])])
     words = duplicates.Words(rng.integers(1 << 24, size=starts[-1], dtype=np.uint32), starts)
     tracemalloc.start()
-    index = duplicates._Index(words)
+    index = duplicates._Index(words, range(5))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 18 * len(words.words), "bytes a word"
@@ -91,7 +114,7 @@ def test_the_index_has_every_second_word_of_every_clip_and_little_beside_it() ->
     expected = np.concatenate([np.arange(starts[clip], starts[clip + 1], 2) for clip in range(5)])
     np.testing.assert_array_equal(np.sort(places), expected)
     assert (np.diff(index._sorted.astype(np.int64)) >= 0).all()
-    duplicates._Index(duplicates.words_of([]))
+    duplicates._Index(duplicates.words_of([]), [])
 
 
 def test_pairs_across_groups() -> None:

@@ -1,12 +1,14 @@
-"""Clips that hold the same recording: told by landmarks of their log-mels, whatever their level, cut or encoding.
+"""Clips that hold the same recording, told by sub-fingerprints of log-mels, whatever the level, cut or encoding.
 
-Every few frames of a clip become a word of 24 bits: whether the difference between neighbouring bands rises or falls
-(Haitsma and Kalker, ISMIR 2002), on bands and frames averaged so far that an encoder's traces vanish. Clips that share
-many words at one distance in time are compared word by word there, bit for bit. Words are found by sorting: the work
-grows as n log n with the frames, the memory by a word a frame.
+Every frame of a clip becomes a word of 24 bits, whether the difference between neighbouring bands rises or falls (a
+sub-fingerprint of Haitsma and Kalker, ISMIR 2002), on bands and frames averaged so far that an encoder's traces vanish.
+Clips that share many words at one distance in time are compared word by word there, bit for bit. Words are found by
+sorting: the work grows as n log n with the frames, the memory by a word a frame.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +23,9 @@ _SMOOTH_FRAMES = 9
 _LAG_FRAMES = 8
 # Every frame of a clip asks, every second one answers: a cut need not fall on a whole step.
 _ANSWER_EVERY = 2
-# A word that more frames than this answer to says nothing of a recording: silence, a steady tone.
-_MOST_ANSWERS = 40
+# A word that more frames than this answer to says nothing of a recording: silence, a steady tone. Of more equal clips
+# than this only the first is paired with each.
+_MANY = 40
 _LEAST_HITS = 3
 # Frames at one distance in time, a few apart, count as one: the ends of a cut and an encoder's delay blur it.
 _DISTANCE_STEP_FRAMES = 4
@@ -62,39 +65,78 @@ def words_of(log_mels: Iterable[NDArray[np.floating]]) -> Words:
 
 
 def pairs(words: Words) -> list[Pair]:
-    """Returns every pair of clips that hold the same recording, each once, the surest first."""
-    index = _Index(words)
-    clips = len(words.starts) - 1
-    found = [pair for clip in range(clips) for other, shift in index.candidates(clip)
-             if (pair := _compared(words, clip, other, shift))]  # fmt: skip
+    """Returns every pair of clips that hold the same recording, each once, the surest first.
+
+    Of many clips that are equal word for word, those of the first of them are all.
+    """
+    copies = _copies(words)
+    index = _Index(words, [same[0] for same in copies])
     best: dict[tuple[int, int], Pair] = {}
+    for same in copies:
+        for other, shift in index.candidates(same[0]):
+            pair = _compared(words, same[0], other, shift)
+            known = best.get((same[0], other))
+            if pair and (known is None or pair.alike > known.alike):
+                best[same[0], other] = pair
+    found = [*_among_copies(words, copies), *_of_copies(best.values(), copies)]
+    return sorted(found, key=lambda pair: (-pair.alike, pair.first, pair.second))
+
+
+def _copies(words: Words) -> list[list[int]]:
+    """Returns the clips that are equal word for word, together, in the order of the first of each."""
+    found: dict[bytes, list[int]] = {}
+    for clip in range(len(words.starts) - 1):
+        digest = hashlib.blake2b(words.of(clip).tobytes(), digest_size=16).digest()
+        found.setdefault(digest, []).append(clip)
+    return list(found.values())
+
+
+def _among_copies(words: Words, copies: list[list[int]]) -> Iterator[Pair]:
+    """Yields the pairs of clips that are equal, as far as they say anything; of many the first with each of them."""
+    for same in copies:
+        pair = _compared(words, same[0], same[1], 0) if len(same) > 1 else None
+        if pair:
+            firsts = same if len(same) <= _MANY else same[:1]
+            yield from (
+                pair._replace(first=one, second=other)
+                for place, one in enumerate(firsts) for other in same[place + 1 :]
+            )  # fmt: skip
+
+
+def _of_copies(found: Iterable[Pair], copies: list[list[int]]) -> Iterator[Pair]:
+    """Yields the pairs found among the first of equal clips, for those equal to them as well; of many the first."""
+    same_as = {same[0]: same if len(same) <= _MANY else same[:1] for same in copies}
     for pair in found:
-        known = best.get((pair.first, pair.second))
-        if known is None or pair.alike > known.alike:
-            best[pair.first, pair.second] = pair
-    return sorted(best.values(), key=lambda pair: (-pair.alike, pair.first, pair.second))
+        for one, other in product(same_as[pair.first], same_as[pair.second]):
+            swapped = one > other
+            yield pair._replace(
+                first=min(one, other), second=max(one, other), shift_frames=-pair.shift_frames if swapped else
+                pair.shift_frames,
+            )  # fmt: skip
 
 
 class _Index:
-    """All answering words, sorted, with the clip and the frame each comes from."""
+    """The answering words of some `clips`, sorted, with the clip and the frame each comes from."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, clips: Sequence[int]) -> None:
         self._words = words
         # Only of the words that answer: whatever is as long as all frames together is the most memory of a cleaning.
-        counts = -(-np.diff(words.starts) // _ANSWER_EVERY)
-        clips = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        answers = -(-np.diff(words.starts) // _ANSWER_EVERY)
+        counts = np.zeros_like(answers)
+        counts[list(clips)] = answers[list(clips)]
+        clip_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         frames = np.concatenate([np.arange(count, dtype=np.int32) for count in counts] or [np.zeros(0, np.int32)])
         frames *= _ANSWER_EVERY
-        answering = words.words[words.starts[clips] + frames]
+        answering = words.words[words.starts[clip_of] + frames]
         order = np.argsort(answering, kind="stable")
-        self._sorted, self._clips, self._frames = answering[order], clips[order], frames[order]
+        self._sorted, self._clips, self._frames = answering[order], clip_of[order], frames[order]
 
     def candidates(self, clip: int) -> Iterator[tuple[int, int]]:
         """Yields later clips that share several words with this one at one distance in time, and that distance."""
         asked = self._words.of(clip)
         low = np.searchsorted(self._sorted, asked, "left")
         count = np.searchsorted(self._sorted, asked, "right") - low
-        count[(count > _MOST_ANSWERS) | (asked == _NOTHING)] = 0
+        count[(count > _MANY) | (asked == _NOTHING)] = 0
         asking = np.repeat(np.arange(len(asked)), count)
         if not len(asking):
             return
@@ -105,8 +147,10 @@ class _Index:
         steps = np.round(shifts / _DISTANCE_STEP_FRAMES).astype(np.int64)
         keys, place, hits = np.unique(others.astype(np.int64) * (1 << 32) + steps + (1 << 31), return_inverse=True,
                                       return_counts=True)  # fmt: skip
+        by_key, end = np.argsort(place, kind="stable"), np.cumsum(hits)
         for key in np.flatnonzero(hits >= _LEAST_HITS):
-            yield int(keys[key] >> 32), int(np.median(shifts[place == key]))
+            agreeing = by_key[end[key] - hits[key] : end[key]]
+            yield int(keys[key] >> 32), int(np.median(shifts[agreeing]))
 
 
 def _words(log_mel: NDArray[np.floating]) -> NDArray[np.uint32]:
