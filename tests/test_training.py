@@ -257,6 +257,8 @@ def test_two_runs_of_a_stage_each_are_one_run_of_both(store: Store, tmp_path: Pa
 def test_a_run_starts_from_a_finished_model(store: Store, tmp_path: Path) -> None:
     """The student becomes the teacher too; ArcFace's matrices are drawn."""
     run(store, tmp_path / "first")
+    (last,) = checkpoint.checkpoints(tmp_path / "first/checkpoints")[-1:]
+    last.with_name("stage1-00000004.safetensors").write_bytes(last.read_bytes())  # one that lies about from its stage 1
     settings = recipe.load(None, TINY)
     begin = start.find(tmp_path / "first")
     assert begin.path == tmp_path / "first/model/model.safetensors"
@@ -325,8 +327,13 @@ def test_noisy_kin_of_held_out_clips_are_known_to_a_warm_up_of_all(store: Store,
 def test_what_nothing_can_start_from_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in ("missing", "empty"):
-        with pytest.raises(RunError, match=f"{folder}: neither a checkpoint of stage 1 nor a model"):
+        with pytest.raises(RunError, match=f"{folder}: neither a run nor a model"):
             run(store, tmp_path / "run", start_from=tmp_path / folder)
+    run(store, tmp_path / "stopped")
+    head = json.loads((tmp_path / "stopped/run.json").read_text("utf-8"))
+    (tmp_path / "stopped/run.json").write_text(json.dumps(head | {"finished": False}), "utf-8")
+    with pytest.raises(RunError, match="stopped: not finished"):
+        run(store, tmp_path / "run", start_from=tmp_path / "stopped")
     run(store, tmp_path / "damaged")
     (tmp_path / "damaged/model/config.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):

@@ -1,4 +1,4 @@
-"""Where a run's first weights come from when they are not drawn: another run's stage 1, or a finished model.
+"""Where a run's first weights come from when they are not drawn: a run of stage 1 alone, or a finished model.
 
 Report: section 2.6, where stage 2 goes on from a network that stage 1 warmed up; here that may be another run's.
 """
@@ -46,12 +46,12 @@ class Start(NamedTuple):
 
 
 def find(folder: Path) -> Start:
-    """Returns what a folder has to start from: a run's last checkpoint of stage 1, else its model, or a model itself.
+    """Returns what a folder has to start from: both heads of a run of stage 1 alone, another run's model, or a model.
 
-    RunError where there is nothing of the kind, or what is there cannot be read.
+    RunError where there is nothing of the kind, the run is not finished, or what is there cannot be read.
     """
-    path = _weights(folder)
     try:
+        path = _weights(folder)
         if path.name == _MODEL:
             config = checkpoint.load_config(path.parent)
             learnt, classes = config.recipe, config.vocabulary.names
@@ -115,12 +115,18 @@ def _learnt_from(path: Path, learnt: recipe.Recipe) -> tuple[bool, bool, tuple[s
 
 
 def _weights(folder: Path) -> Path:
-    stage_1 = [path for path in checkpoint.checkpoints(folder / "checkpoints") if checkpoint.place_of(path).stage == 1]
-    models = [path for path in (folder / "model" / _MODEL, folder / _MODEL) if path.is_file()]
-    found = [*stage_1[-1:], *models]
-    if not found:
-        raise RunError(f"{folder}: neither a checkpoint of stage 1 nor a model in it; give the folder of a run")
-    return found[0]
+    head = folder / "run.json"
+    if head.is_file():
+        if not json.loads(head.read_text("utf-8"))["finished"]:
+            raise RunError(f"{folder}: not finished; go on with `earwitness train --resume`, or give another run")
+        ended = checkpoint.checkpoints(folder / "checkpoints")[-1:]
+        # A model has one head, and what comes after a warm-up needs both.
+        if ended and recipe.load(folder / "recipe.toml").stage2.is_empty:
+            return ended[0]
+    for path in (folder / "model" / _MODEL, folder / _MODEL):
+        if path.is_file():
+            return path
+    raise RunError(f"{folder}: neither a run nor a model in it; give the folder of a finished run")
 
 
 def other_classes(there: Sequence[str], here: Sequence[str]) -> list[str]:
