@@ -285,7 +285,12 @@ def test_a_run_from_store_to_tags(tiny_store: Path, tmp_path: Path, earwitness: 
     run = tmp_path / "my run"
     answer = earwitness("train", tiny_store, "--out", run, "--fold", "all", "--threads", 1, "--cpu", *SMALL)
     assert (answer.status, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1].startswith(f"{run / 'model'}: written after ")
+    written, *following = answer.out.splitlines()[-3:]
+    assert written.startswith(f"{run / 'model'}: written after ")
+    assert following == [
+        f"next: earwitness evaluate '{run / 'model'}' {tiny_store}",
+        f"next: earwitness clean '{run}' {tiny_store} --out DOUBTS",
+    ]
     assert f"did you mean {run / 'model'}?" in refusal(earwitness("tag", run, tiny_store))
     assert earwitness("evaluate", run / "model", tiny_store, "--threads", 1).status == 0
 

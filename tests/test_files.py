@@ -89,8 +89,13 @@ def test_link_stays_a_link(tmp_path):
 def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_text("x")
     atomic_write(tmp_path / "atomic", "x")
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")]
-    assert modes[0] == modes[1]
+    with atomic_path(tmp_path / "private") as temporary:
+        temporary.touch(0o600)  # as some libraries make their files
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic", "private")]
+    assert modes[0] == modes[1] == modes[2]
+    (tmp_path / "plain").chmod(0o640)
+    atomic_write(tmp_path / "plain", "y")
+    assert stat.S_IMODE((tmp_path / "plain").stat().st_mode) == 0o640
 
 
 def test_long_names_work(tmp_path):

@@ -27,7 +27,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The temporary path lies in the same folder (made if need be), because only a move within one file system
     is atomic, and keeps the suffix, because libraries choose formats by it. A link is followed, so what it
     points to is replaced. A reader, or a run that starts after a power cut, sees the old file or the new one,
-    never a part.
+    never a part. The file may be read by whoever may read the old one, or any new file, whatever the writer makes it.
     Raises OSError: as writing does, if the block wrote no file, or if `path` is a folder, a device or a pipe.
     """
     target = Path(path).resolve()
@@ -38,12 +38,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".part-{secrets.token_hex(8)}{target.suffix}")
     try:
         with naming(path):
+            mode = _mode_of_new(temporary) if not target.exists() else target.stat().st_mode
             yield temporary
             _flush_to_disk(temporary)
+            if temporary.stat().st_mode != mode:
+                temporary.chmod(mode)
             temporary.replace(target)
     except BaseException:  # Control-C leaves no part behind either
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _mode_of_new(path: Path) -> int:
+    """Returns the permissions that a new file gets here: what the process masks can't be asked without changing it."""
+    path.touch()
+    mode = path.stat().st_mode
+    path.unlink()
+    return mode
 
 
 @contextmanager

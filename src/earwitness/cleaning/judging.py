@@ -130,6 +130,7 @@ def judge(
     first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*evidence, strict=True))
     held_out = out_of_fold & ~noisy
     learnt = calibrated(merged, given, held_out, runs[0], watcher)
+    note_one_kind(noisy, watcher)
     heard = learnt([merged.heads, merged.votes])
     note_deafness(heard, given, noisy, watcher)
     apartness = domains.noisy_side(spectra, noisy)
@@ -246,6 +247,20 @@ def calibrated(
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
     slope = calibration.slope_of_loss(run.settings.loss.kind, run.settings.loss.focal_gamma)
     return Calibration(np.array([slope, 0.0]), 0.0)
+
+
+def note_one_kind(noisy: NDArray[np.bool_], watcher: Watcher) -> None:
+    """Notes where no labels are doubted, or none are known to be right, by which the others could be judged."""
+    if not noisy.any():
+        watcher.note(
+            "no noisy clips: all labels count as checked, so hardly any is doubted; give clips that nobody checked the "
+            "split noisy, prepare and train again"
+        )
+    elif noisy.all():
+        watcher.note(
+            "no curated clips: the labels are judged by each other alone, and mostly kept; settle some by `earwitness "
+            "review`, prepare with --decisions, train and clean again"
+        )
 
 
 def note_deafness(heard: Array, given: NDArray[np.float32], noisy: NDArray[np.bool_], watcher: Watcher) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import counted
 from .options import ThreadsOption, require_room_for, use_threads
 from .screen import Advance, bar, complain, end_with_problems, list_some, say, say_next
 
@@ -88,9 +89,12 @@ def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
                 f"{counts['unsure'] - others}; of others add {counts['add']}, unsure {others}"
             )
     if summary["noisy_clips_left_without_label"]:
-        say(f"{summary['noisy_clips_left_without_label']} noisy clips have no label left and are not in cleaned.csv")
+        left = counted(summary["noisy_clips_left_without_label"], "noisy clip")
+        say(f"not in cleaned.csv: {left} with no label left")
     list_some("silent clips", tuple(summary["silent"]))
     if twins := summary["duplicates"]["across_splits"]:
-        complain(f"{twins} pairs of clips hold the same recording in two splits: {out / 'duplicates.csv'}")
+        complain(
+            f"{counted(twins, 'pair')} of clips may hold the same recording in two splits: {out / 'duplicates.csv'}"
+        )
     say(f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json" + (", report.html" if page else ""))
     say_next("review", out)

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import counted
 from .options import HostOption, OpenOption, PortOption, open_browser, require_room_for
-from .screen import list_some, say
+from .screen import list_some, say, say_next
 
 if TYPE_CHECKING:
     from ..reviewing.decisions import Decisions
@@ -93,6 +93,7 @@ def _serve(
     try:
         run.serve(WithOverview(create_app(desk, reviewer=reviewer), desk), listener, on_ready=announce)
         say(f"{decisions.path}: decisions on {counted(desk.progress()['settled'], 'clip')}")
+        say_next("prepare", "DATASET", "--out", "REVIEWED.store", "--decisions", found.path)
     finally:
         decisions.close()
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..errors import RunError
 from .options import CpuOption, RecipeOption, SetOption, ThreadsOption, use_threads
-from .screen import duration, output, say
+from .screen import duration, output, say, say_next
 
 if TYPE_CHECKING:
     from ..learner import StepMetrics
@@ -75,6 +75,10 @@ def train(
             compiled=compiled,
         )  # fmt: skip
     say(f"{model}: written after {duration(time.perf_counter() - started)}")
+    if len(opened.rows("test")):
+        say_next("evaluate", model, store)
+    if len(opened.rows("noisy")):
+        say_next("clean", out, store, "--out", "DOUBTS")
 
 
 class TrainingBar:
