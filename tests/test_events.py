@@ -1,0 +1,38 @@
+"""Events out of the scores of windows."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earwitness import events
+
+
+def test_windows_part_half_way_between_their_middles() -> None:
+    """Windows of 8 frames from frames 0, 4 and 5 of 13: middles 4, 8 and 9."""
+    found = events.stretches(np.array([0, 4, 5]), frames=8, length=13)
+    np.testing.assert_array_equal(found, [[0, 6], [6, 8.5], [8.5, 13]])
+    np.testing.assert_array_equal(events.stretches(np.array([0]), frames=8, length=3), [[0, 3]])
+
+
+def test_events_by_hand() -> None:
+    """Two classes in four windows: the first at once and again at the end, the second between; 2 frames a second."""
+    scores = np.array([[0.9, 0.1], [0.2, 0.5], [0.1, 0.7], [0.6, 0.4]])
+    spans = np.array([[0.0, 2], [2, 4], [4, 6], [6, 9]])
+    assert events.found(scores, spans, least=0.5, second=2, offset_seconds=10) == [
+        (10, 11, 0, 0.9), (11, 13, 1, 0.7), (13, 14.5, 0, 0.6),
+    ]  # fmt: skip
+    assert events.found(scores, spans, least=0.95, second=2) == []
+    assert events.found(scores, spans, least=0, second=2) == [(0, 4.5, 0, 0.9), (0, 4.5, 1, 0.7)]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 30), st.floats(0, 1))
+def test_events_cover_the_windows_that_score_enough_and_no_others(seed: int, count: int, least: float) -> None:
+    scores = np.random.default_rng(seed).random((count, 3))
+    spans = np.column_stack([np.arange(count), np.arange(1, count + 1)]).astype(float)
+    covered = np.zeros(scores.shape, bool)
+    for start, end, column, score in events.found(scores, spans, least=least, second=1):
+        inside = scores[int(start) : int(end), column]
+        assert score == inside.max() and not covered[int(start) : int(end), column].any()
+        covered[int(start) : int(end), column] = True
+    np.testing.assert_array_equal(covered, scores >= least)
