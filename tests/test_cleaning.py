@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ import pytest
 import soundfile
 
 from conftest import RATE_HZ, Earwitness, tone
-from earwitness import corpus, files, layouts, recipe, tables
+from earwitness import audio, corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, judging, originals, page, summary, verdicts
 from earwitness.cleaning.judging import Judged
@@ -87,6 +89,42 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
         store, np.array([0, 1]), originals.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
     )
     np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
+
+
+def test_a_store_tells_what_was_cut_off_and_one_of_before_is_decoded_for_it(
+    own_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new", "old"):
+        corpus.prepare(layouts.read_dataset(own_dataset), tmp_path / name, recipe.Features(), workers=1)
+    journal = tmp_path / "old" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+    assert all(line.pop("trimmed_samples") >= 0 for line in lines)
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    new, old = Store(tmp_path / "new"), Store(tmp_path / "old")
+    assert new.fingerprint() == old.fingerprint()
+    report = corpus.prepare(layouts.read_dataset(own_dataset), old.path, recipe.Features(), workers=1)
+    assert report.decoded == 0
+
+    decode, decoded = audio.blocks, []
+
+    def counted(path: Path, **options: int) -> Iterator[np.ndarray]:
+        decoded.append(path)
+        return decode(path, **options)
+
+    monkeypatch.setattr(audio, "blocks", counted)
+
+    def cut(store: Store, name: str) -> np.ndarray:
+        rows, sounds = store.rows("curated"), originals.require_sounds(store, None)
+        return originals.trimmed_seconds(store, rows, sounds, tmp_path / name, judging.UNWATCHED).seconds
+
+    told = cut(new, "told")
+    assert not decoded
+    np.testing.assert_array_equal(cut(old, "found"), told)
+    assert len(decoded) == 10
+    changed = new.clips[int(new.rows("curated")[0])].path
+    os.utime(changed, (1, 1))
+    np.testing.assert_array_equal(cut(new, "again"), told)
+    assert decoded[10:] == [changed]
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from . import files, logmel, recipe, tables
 from .dataset import Clip, Dataset, Leak, Problem, groups_by_recording, leaks
-from .decoding import SILENT, Decoded, decoded
+from .decoding import SILENT
 from .errors import StoreError, TableError
 from .folds import FOLDS, NONE, stratified_folds
 from .labels import Vocabulary
+from .workers import Decoded, decoded
 
 FORMAT = 2
 ROLES = ("curated", "noisy", "test")
@@ -46,7 +47,11 @@ class Moments(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A journal line: where a file's frames lie, or why it has none; `stamp` is its size and time of change."""
+    """A journal line: where a file's frames lie, or why it has none; `stamp` is its size and time of change.
+
+    trimmed_samples: how many were cut off the file's beginning, at the features' rate; None where that is unknown, as
+    in lines of before it was noted.
+    """
 
     path: str
     stamp: str
@@ -54,6 +59,7 @@ class Entry(NamedTuple):
     frames: int
     remark: str
     error: str
+    trimmed_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,31 @@ class Store:
         first, frames = map(int, self._spans[row])
         return _read_frames(self.path, first, frames, self.features.mel_bands)
 
+    def trimmed_samples(self, sounds: Mapping[int, Path]) -> dict[int, int]:
+        """Returns how many samples `prepare` cut off the beginnings of files, by the rows of their clips.
+
+        sounds: where each clip's file is now. Missing are clips of which the journal does not tell, and those whose
+        file has another size or time of change than it had then.
+        """
+        entries = {entry.path: entry for entry in self._journal()}
+        found: dict[int, int] = {}
+        for row, clip in enumerate(self.clips):
+            entry = entries.get(str(clip.path))
+            if entry is None or entry.trimmed_samples is None or row not in sounds:
+                continue
+            if (entry.first_frame, entry.frames) == tuple(self._spans[row]) and entry.stamp == stamp_of(sounds[row]):
+                found[row] = entry.trimmed_samples
+        return found
+
+    def _journal(self) -> list[Entry]:
+        """Returns the journal's lines as far as they can be trusted; none where it is not there."""
+        held = (self.path / "log_mels.f16").stat().st_size // (2 * self.features.mel_bands)
+        try:
+            with (self.path / "journal.jsonl").open("rb") as lines:
+                return files.whole_lines(lines, lambda line: _parse_entry(line, held))[0]
+        except OSError:
+            return []
+
     def fingerprint(self) -> str:
         """Returns a short digest of features, vocabulary, clips and labels: a run is bound to it."""
         content = json.dumps([self.features.model_dump(), self.vocabulary.names]).encode()
@@ -179,7 +210,8 @@ class _Journal:
 
     def add(self, path: str, stamp: str, result: "Decoded") -> None:
         """Appends a file's frames and then its line: a line is never there without its frames."""
-        entry = Entry(path, stamp, self._end, len(result.log_mel), result.remark, result.error)
+        place = (self._end, len(result.log_mel))
+        entry = Entry(path, stamp, *place, result.remark, result.error, result.trimmed_samples)
         known = self.entries.get(path)
         if known and entry.error and (known.stamp, known.error) == (stamp, entry.error):
             return
