@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +15,17 @@ import pytest
 import soundfile
 
 from conftest import RATE_HZ, Earwitness, tone
-from earwitness import corpus, files, layouts, recipe, tables
+from earwitness import audio, corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, judging, originals, page, summary, verdicts
 from earwitness.cleaning.judging import Judged
 from earwitness.cleaning.verdicts import Limits, Verdict
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
+from earwitness.reviewing import decision_files
 from earwitness.reviewing import folder as review_folder
+from earwitness.reviewing.decision import Decision
+from earwitness.reviewing.decisions import FILE_NAME, Decisions
 
 
 def beliefs(store: Store, probability: np.ndarray) -> Judged:
@@ -86,6 +91,42 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
 
 
+def test_a_store_tells_what_was_cut_off_and_one_of_before_is_decoded_for_it(
+    own_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new", "old"):
+        corpus.prepare(layouts.read_dataset(own_dataset), tmp_path / name, recipe.Features(), workers=1)
+    journal = tmp_path / "old" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+    assert all(line.pop("trimmed_samples") >= 0 for line in lines)
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    new, old = Store(tmp_path / "new"), Store(tmp_path / "old")
+    assert new.fingerprint() == old.fingerprint()
+    report = corpus.prepare(layouts.read_dataset(own_dataset), old.path, recipe.Features(), workers=1)
+    assert report.decoded == 0
+
+    decode, decoded = audio.blocks, []
+
+    def counted(path: Path, **options: int) -> Iterator[np.ndarray]:
+        decoded.append(path)
+        return decode(path, **options)
+
+    monkeypatch.setattr(audio, "blocks", counted)
+
+    def cut(store: Store, name: str) -> np.ndarray:
+        rows, sounds = store.rows("curated"), originals.require_sounds(store, None)
+        return originals.trimmed_seconds(store, rows, sounds, tmp_path / name, judging.UNWATCHED).seconds
+
+    told = cut(new, "told")
+    assert not decoded
+    np.testing.assert_array_equal(cut(old, "found"), told)
+    assert len(decoded) == 10
+    changed = new.clips[int(new.rows("curated")[0])].path
+    os.utime(changed, (1, 1))
+    np.testing.assert_array_equal(cut(new, "again"), told)
+    assert decoded[10:] == [changed]
+
+
 @pytest.fixture(scope="module")
 def cleaned(tiny_trained_run: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `clean` makes of the tiny run; not to be written to."""
@@ -133,13 +174,47 @@ def test_a_class_that_is_believed_of_no_clip_stays_in_the_vocabulary(
 
 
 def test_the_cleaned_list_keeps_recordings(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:
-    assert (cleaned / "cleaned.csv").read_text().startswith("fname,labels,split\n")
+    assert (cleaned / "cleaned.csv").read_text().startswith("fname,labels,split,known_as,usage\n")
     store = Store(tiny_store)
     store.clips = (replace(store.clips[0], recordings=("x", "y")), *store.clips[1:])
     verdicts.write_cleaned(tmp_path / "cleaned.csv", [], store, originals.require_sounds(store, None))
     clips = layouts.read_dataset(tmp_path / "cleaned.csv").clips
     assert [clip.recordings for clip in clips if clip.recordings] == [("x", "y")]
     assert clips[0].path == store.clips[0].path
+
+
+def test_the_cleaned_list_keeps_names_and_the_parts_of_the_test_set(cleaned: Path, tiny_store: Path) -> None:
+    store = Store(tiny_store)
+    known = {clip.path: (clip.fname, clip.role, clip.usage) for clip in store.clips}
+    clips = layouts.read_dataset(cleaned / "cleaned.csv").clips
+    assert {clip.usage for clip in clips} == {None, "Public", "Private"}
+    assert [(clip.fname, clip.role, clip.usage) for clip in clips] == [known[clip.path] for clip in clips]
+
+
+def test_the_ear_counts_where_there_is_one_and_the_cleaned_list_elsewhere(
+    cleaned: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    """Decisions in every form, and corrections, speak of the store's names; cleaned.csv names files."""
+    listed = {clip.fname: clip for clip in layouts.read_dataset(cleaned / "cleaned.csv").by_role("noisy")}
+    heard, corrected, *others = sorted(listed)
+    folder = review_folder.read(cleaned)
+    said = Decision("noisy", heard, ("Bark", "Meow"), "Anna", "changed", "2026-01-01T00:00:00.000000Z")
+    kept = Decisions(tmp_path / FILE_NAME, folder.fingerprint)
+    kept.add(said)
+    kept.close()
+    for name in ("said.csv", "said.json"):
+        decision_files.write(tmp_path / name, [said], folder)
+    (tmp_path / "corrections.json").write_text(json.dumps({corrected: "Purr,Bark,Meow"}))
+    for form in (".", FILE_NAME, "said.csv", "said.json"):
+        answer = earwitness(
+            "prepare", cleaned / "cleaned.csv", "--out", tmp_path / "store", "--workers", 1,
+            "--decisions", tmp_path / form, "--corrections", tmp_path / "corrections.json",
+        )  # fmt: skip
+        assert answer.status == 0 and "no clip of the dataset" not in answer.out + answer.err
+        clips = {clip.fname: clip for clip in Store(tmp_path / "store").clips}
+        assert (clips[heard].role, set(clips[heard].labels)) == ("curated", {"Bark", "Meow"})
+        assert (clips[corrected].role, set(clips[corrected].labels)) == ("noisy", {"Purr", "Bark", "Meow"})
+        assert all(clips[fname].labels == listed[fname].labels for fname in others)
 
 
 def test_no_pass_over_the_store_maps_it(

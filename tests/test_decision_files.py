@@ -9,7 +9,7 @@ import pytest
 from earwitness.errors import EarwitnessError, ReviewError
 from earwitness.reviewing import decision_files
 from earwitness.reviewing import folder as review_folder
-from earwitness.reviewing.decision import Decision
+from earwitness.reviewing.decision import Decision, settled
 from earwitness.reviewing.decisions import FILE_NAME, Decisions
 from earwitness.reviewing.folder import ReviewFolder
 from earwitness.tables import read_rows
@@ -93,8 +93,25 @@ def test_a_role_counts_only_where_two_clips_have_one_name(folder: ReviewFolder, 
 
 def test_an_outcome_that_the_labels_belie_follows_from_them(folder: ReviewFolder, tmp_path: Path) -> None:
     path = tmp_path / "ear.csv"
-    path.write_text("fname,labels,outcome\nnoisy0.wav,Purr,none\nnoisy1.wav,,given\nnoisy2.wav,Purr,skipped\n")
-    assert [one.outcome for one in read(path, folder)] == ["changed", "none", "skipped"]
+    given = {clip.fname: clip.given for clip in folder.clips}
+    other = next(name for name in folder.vocabulary.names if name not in given["noisy3.wav"])
+    path.write_text(
+        "fname,labels,outcome\nnoisy0.wav,Purr,none\nnoisy1.wav,,given\nnoisy2.wav,,skipped\n"
+        f"noisy3.wav,{other},given\nnoisy4.wav,{','.join(given['noisy4.wav'])},given\nelsewhere.wav,Purr,given\n"
+    )
+    assert [one.outcome for one in read(path, folder)] == ["changed", "none", "skipped", "changed", "given", "given"]
+
+
+def test_labels_filled_into_a_skip_count(folder: ReviewFolder, tmp_path: Path) -> None:
+    """An exported skip, edited by hand: it settles the clip, as any other decision."""
+    path = tmp_path / "said.csv"
+    decision_files.write(path, SAID, folder)
+    text = path.read_text("utf-8")
+    assert "curated2.wav,curated,,Ben,skipped" in text
+    path.write_text(text.replace("curated2.wav,curated,,Ben", "curated2.wav,curated,Meow,Ben"), "utf-8")
+    edited = read(path, folder)
+    assert edited[:2] == SAID[:2] and (edited[2].labels, edited[2].outcome) == (("Meow",), "changed")
+    assert settled(edited)[edited[2].clip].labels == ("Meow",)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,15 @@ def test_newer_decisions_are_added_older_ones_are_not(kept: Decisions) -> None:
     assert [one.labels for one in kept.all()] == [("Purr",), ("Meow",)]
 
 
+def test_of_the_same_time_what_says_something_else_was_edited(kept: Decisions) -> None:
+    kept.add_all([said(CLIPS[0], "Bark", "Meow", when="2"), said(CLIPS[1], outcome=SKIPPED, when="2")])
+    same = [said(CLIPS[0], "Meow", "Bark", when="2", outcome="given"), said(CLIPS[1], outcome=SKIPPED, when="2")]
+    assert kept.add_all(same) == 0
+    edited = [said(CLIPS[0], "Purr", when="2"), said(CLIPS[1], outcome="none", when="2")]
+    assert kept.add_all(edited) == 2
+    assert kept.all() == edited and kept.add_all(edited) == 0
+
+
 def test_together_is_all_or_nothing(kept: Decisions) -> None:
     with pytest.raises(KeyError), kept.together():
         kept.add(said(CLIPS[0], "Bark"))

@@ -50,6 +50,27 @@ def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, ea
     assert {(row["fname"], row["labels"]) for row in again} >= {("noisy0.wav", "Purr,Meow"), ("noisy1.wav", "")}
 
 
+def test_an_edited_export_is_taken_and_what_is_older_is_named(
+    reviewed: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    csv = tmp_path / "said.csv"
+    earwitness("review", reviewed, "--export", csv)
+    text = csv.read_text("utf-8")
+    edited = text.replace("noisy1.wav,noisy,,Anna", "noisy1.wav,noisy,Bark,Anna")
+    edited = edited.replace("noisy2.wav,noisy,,Anna,skipped", "noisy2.wav,noisy,Purr,Anna,skipped")
+    csv.write_text(edited.replace("2026-01-01T00:00:03", "2025-01-01T00:00:03").replace('"Purr,Meow"', "Bark"), "utf-8")
+    status, said, err = earwitness("review", reviewed, "--import", csv)
+    assert (status, err) == (0, "") and said.splitlines() == [
+        f"{csv}: 2 decisions added, 1 known already",
+        "1 older than what the same reviewer says by now, and left aside: noisy0.wav",
+    ]
+    assert earwitness("review", reviewed, "--import", csv).out.startswith(f"{csv}: 0 decisions added")
+    earwitness("review", reviewed, "--export", tmp_path / "again.csv")
+    again = {(row["fname"], row["reviewer"]): row for row in read_rows(tmp_path / "again.csv", ("fname", "reviewer"))}
+    assert [again[f"noisy{n}.wav", "Anna"]["labels"] for n in (1, 2)] == ["Bark", "Purr"]
+    assert again["noisy2.wav", "Anna"]["outcome"] != "skipped" and again["noisy0.wav", "Ben"]["labels"] == "Purr,Meow"
+
+
 @SERVES
 def test_export_works_whatever_became_of_the_store(reviewed: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     summary = json.loads((reviewed / "summary.json").read_text())

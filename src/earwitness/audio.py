@@ -124,9 +124,15 @@ class SpanFinder:
 
     def span(self, *, below_peak_db: float) -> tuple[int, int]:
         """Return the first sample that `trim` would keep so far, and the one after the last."""
-        energy = np.concatenate([*self._energy, _hop_energy(self._rest)])
-        begin, end = _sound_span(_frame_power(energy), below_peak_db)
+        begin, end = _sound_span(self._power(), below_peak_db)
         return begin, min(end, self.samples)
+
+    def is_silent(self) -> bool:
+        """Return what `is_silent` would say of the waveform so far."""
+        return bool(self._power().max() <= _SILENT_POWER)
+
+    def _power(self) -> npt.NDArray[np.float64]:
+        return _frame_power(np.concatenate([*self._energy, _hop_energy(self._rest)]))
 
 
 def _sound_span(power: npt.NDArray[np.float64], below_peak_db: float) -> tuple[int, int]:

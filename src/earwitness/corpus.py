@@ -12,9 +12,10 @@ A store is a folder:
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 
 from . import files, logmel, recipe, tables
 from .dataset import Clip, Dataset, Leak, Problem, groups_by_recording, leaks
-from .decoding import SILENT, Decoded, decoded
+from .decoding import SILENT
 from .errors import StoreError, TableError
-from .folds import FOLDS, stratified_folds
+from .folds import FOLDS, NONE, stratified_folds
 from .labels import Vocabulary
+from .workers import Decoded, decoded
 
 FORMAT = 2
 ROLES = ("curated", "noisy", "test")
@@ -45,7 +47,11 @@ class Moments(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A journal line: where a file's frames lie, or why it has none; `stamp` is its size and time of change."""
+    """A journal line: where a file's frames lie, or why it has none; `stamp` is its size and time of change.
+
+    trimmed_samples: how many were cut off the file's beginning, at the features' rate; None where that is unknown, as
+    in lines of before it was noted.
+    """
 
     path: str
     stamp: str
@@ -53,6 +59,7 @@ class Entry(NamedTuple):
     frames: int
     remark: str
     error: str
+    trimmed_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,31 @@ class Store:
         first, frames = map(int, self._spans[row])
         return _read_frames(self.path, first, frames, self.features.mel_bands)
 
+    def trimmed_samples(self, sounds: Mapping[int, Path]) -> dict[int, int]:
+        """Returns how many samples `prepare` cut off the beginnings of files, by the rows of their clips.
+
+        sounds: where each clip's file is now. Missing are clips of which the journal does not tell, and those whose
+        file has another size or time of change than it had then.
+        """
+        entries = {entry.path: entry for entry in self._journal()}
+        found: dict[int, int] = {}
+        for row, clip in enumerate(self.clips):
+            entry = entries.get(str(clip.path))
+            if entry is None or entry.trimmed_samples is None or row not in sounds:
+                continue
+            if (entry.first_frame, entry.frames) == tuple(self._spans[row]) and entry.stamp == stamp_of(sounds[row]):
+                found[row] = entry.trimmed_samples
+        return found
+
+    def _journal(self) -> list[Entry]:
+        """Returns the journal's lines as far as they can be trusted; none where it is not there."""
+        held = (self.path / "log_mels.f16").stat().st_size // (2 * self.features.mel_bands)
+        try:
+            with (self.path / "journal.jsonl").open("rb") as lines:
+                return files.whole_lines(lines, lambda line: _parse_entry(line, held))[0]
+        except OSError:
+            return []
+
     def fingerprint(self) -> str:
         """Returns a short digest of features, vocabulary, clips and labels: a run is bound to it."""
         content = json.dumps([self.features.model_dump(), self.vocabulary.names]).encode()
@@ -178,7 +210,8 @@ class _Journal:
 
     def add(self, path: str, stamp: str, result: "Decoded") -> None:
         """Appends a file's frames and then its line: a line is never there without its frames."""
-        entry = Entry(path, stamp, self._end, len(result.log_mel), result.remark, result.error)
+        place = (self._end, len(result.log_mel))
+        entry = Entry(path, stamp, *place, result.remark, result.error, result.trimmed_samples)
         known = self.entries.get(path)
         if known and entry.error and (known.stamp, known.error) == (stamp, entry.error):
             return
@@ -276,8 +309,8 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
                 f"{dataset.root}: test clips alone; give clips to learn from as well, curated or noisy ones"
             )
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
-    noisy_again = _noisy_again(out / "clips.csv", good)
-    index = _index(good, folds_of(good))
+    before = _folds_before(out / "clips.csv")
+    index = _index(good, folds_of(good, before))
     head = {"features": features.model_dump(), "vocabulary": list(dataset.vocabulary.names), "complete": True}
     if not _is_current(out, index, head):
         moments = _moments(good, out, features.mel_bands)
@@ -289,16 +322,21 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     paths = {str(clip.path) for clip in dataset.clips}
     decoded = sum(not journal.entries[path].error for path in tried)
     groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
+    noisy_again = sum(clip.role == "noisy" and clip.path in before for clip in good)
     return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good), noisy_again)
 
 
-def _noisy_again(index: Path, clips: Iterable[Clip]) -> int:
-    """Returns how many of the clips are noisy, and curated by a clips.csv that is there."""
+def _folds_before(index: Path) -> dict[Path, int]:
+    """Returns the folds of the curated clips of a clips.csv that is there, by their files; NONE for those in none."""
     try:
-        curated = {clip.path for clip in _read_index(index)[0] if clip.role == "curated"}
+        clips, folds, *_ = _read_index(index)
     except (KeyError, ValueError, TableError):  # there is none, or it is damaged and about to be made anew
-        return 0
-    return sum(clip.role == "noisy" and clip.path in curated for clip in clips)
+        return {}
+    return {
+        clip.path: fold if 0 <= fold < FOLDS else NONE
+        for clip, fold in zip(clips, folds.tolist(), strict=True)
+        if clip.role == "curated"
+    }
 
 
 def _write_if_new(path: Path, text: str) -> None:
@@ -328,21 +366,27 @@ def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
 
 
-def folds_of(clips: Iterable[Clip]) -> dict[Clip, int]:
+def folds_of(clips: Iterable[Clip], before: Mapping[Path, int] = MappingProxyType({})) -> dict[Clip, int]:
     """Returns the fold of each curated clip: it follows from fnames, labels and recordings, whatever their order.
 
     Clips that share a recording are in one fold. Where there are fewer groups of such clips than folds, no clip is in
     a fold.
+    before: the folds that clips have already, by their files; NONE for those in none. Clips keep them, so that runs of
+    before and after are measured on the same clips; but where that would leave a fold empty, all are drawn anew.
     """
     curated = sorted((clip for clip in clips if clip.role == "curated"), key=lambda clip: clip.fname)
-    groups = groups_by_recording(curated)
-    if len(set(groups)) < FOLDS:
+    groups = np.array(groups_by_recording(curated))
+    if len(set(groups.tolist())) < FOLDS:
         return {}
     # Not the dataset's vocabulary, in whose order ties would be broken: these names, sorted, and no others.
     label_sets = [clip.labels for clip in curated]
     labels = Vocabulary.from_labels(label_sets).encode_all(label_sets)
-    fold_of = stratified_folds(np.random.default_rng(_FOLDS_SEED), labels, folds=FOLDS, groups=np.array(groups))
-    return dict(zip(curated, fold_of.tolist(), strict=True))
+    for kept in (np.array([before.get(clip.path, NONE) for clip in curated]), None):
+        rng = np.random.default_rng(_FOLDS_SEED)
+        fold_of = stratified_folds(rng, labels, folds=FOLDS, groups=groups, kept=kept).tolist()
+        if len(set(fold_of)) == FOLDS:
+            break
+    return dict(zip(curated, fold_of, strict=True))
 
 
 def _index(good: dict[Clip, Entry], folds: dict[Clip, int]) -> str:

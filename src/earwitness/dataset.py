@@ -12,10 +12,10 @@ from .labels import Vocabulary
 class Clip:
     """One labelled sound file.
 
-    fname: its name as the table has it. labels: in the table's order, each once. path: the file itself,
-    absolute, maybe with another suffix than `fname`. role: 'curated', 'noisy' or 'test'. usage: the part of
-    the test set, where it has parts. recordings: names of what it was cut from, one, or several where it was put
-    together from several; none where that is unknown.
+    fname: its name as the table has it, the column `known_as` before `fname`. labels: in the table's order, each once.
+    path: the file itself, absolute, maybe with another suffix than `fname`. role: 'curated', 'noisy' or 'test'. usage:
+    the part of the test set, where it has parts. recordings: names of what it was cut from, one, or several where it
+    was put together from several; none where that is unknown.
     """
 
     fname: str

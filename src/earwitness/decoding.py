@@ -1,53 +1,16 @@
-"""Sound files -> log-mels, by as many processes as there are cores: in order, whatever any of the files does.
+"""A sound file -> its log-mel, in one piece; and what reading it may come to."""
 
-Whoever decodes imports no torch, because every process imports it anew.
-"""
-
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import audio, logmel, recipe
-from .errors import AudioError, StoreError
+from .errors import AudioError
 
 SILENT = "silent throughout: kept whole"
-
-
-class Decoded(NamedTuple):
-    """A file's log-mel, (frames, bands) float16 dB; a remark or ''; what went wrong, in one line, or ''."""
-
-    log_mel: NDArray[np.float16]
-    remark: str
-    error: str
-
-
-def decoded(paths: Sequence[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, Decoded]]:
-    """Yields every path with its result, in order; a few files a worker are under way at any time."""
-    if workers <= 1:
-        yield from ((path, _decode(path, features)) for path in paths)
-        return
-    remaining = deque(paths)
-    while remaining:
-        try:
-            for path, result in _in_pool(tuple(remaining), features, workers):
-                yield path, result
-                remaining.popleft()
-        except BrokenProcessPool:
-            # A decoder took its process down. The files under way are tried one by one, to name the culprit.
-            suspects = [remaining.popleft() for _ in range(min(_under_way(workers), len(remaining)))]
-            yield from _one_by_one(suspects, features)
 
 
 def read(path: Path, features: recipe.Features) -> tuple[NDArray[np.float32], bool]:
@@ -76,78 +39,3 @@ def log_mel_of(waveform: NDArray[np.float32], features: recipe.Features) -> NDAr
         reference=None if features.reference == "peak" else features.reference,
         floor_db=features.floor_db,
     )
-
-
-def _decode(path: str, features: recipe.Features) -> Decoded:
-    """Returns a file's log-mel, or the one line that says why it has none. Runs in a worker process."""
-    try:
-        log_mel, silent = read(Path(path), features)
-    except AudioError as error:
-        return _failed(features, str(error))
-    return Decoded(log_mel.astype(np.float16), SILENT if silent else "", "")
-
-
-def _failed(features: recipe.Features, error: str) -> Decoded:
-    return Decoded(np.empty((0, features.mel_bands), np.float16), "", error)
-
-
-def _under_way(workers: int) -> int:
-    return 4 * workers
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
-
-
-def _begin_worker() -> None:
-    """Leaves Control-C to the parent, and ends this process when the parent ends, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
-
-
-def _in_pool(paths: Iterable[str], features: recipe.Features, workers: int) -> Iterator[tuple[str, Decoded]]:
-    remaining = iter(paths)
-    pool = _pool(workers)
-
-    def submitted(count: int) -> Iterator[tuple[str, Future[Decoded]]]:
-        return ((path, pool.submit(_decode, path, features)) for path in islice(remaining, count))
-
-    try:
-        queue = deque(submitted(_under_way(workers)))
-        while queue:
-            path, future = queue.popleft()
-            result = future.result()
-            queue.extend(submitted(1))
-            yield path, result
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_by_one(paths: Sequence[str], features: recipe.Features) -> Iterator[tuple[str, Decoded]]:
-    """Yields every path with its result, in order; a file that takes its process down has that for its error."""
-    pool = _pool(1)
-    try:
-        try:
-            pool.submit(os.getpid).result()
-        except BrokenProcessPool:
-            raise StoreError(
-                "decoding processes end as soon as they begin; decode with one worker, or, in a program of your own, "
-                "call prepare under `if __name__ == '__main__':`"
-            ) from None
-        for path in paths:
-            try:
-                yield path, pool.submit(_decode, path, features).result()
-            except BrokenProcessPool:
-                pool = _pool(1)
-                yield (
-                    path,
-                    _failed(features, f"{path}: reading it took the decoder down; convert the file or leave it out"),
-                )
-    finally:
-        pool.shutdown()

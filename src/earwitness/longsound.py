@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,21 @@ class KeptLogMel:
         return np.asarray(np.maximum(found.reshape(-1, self._bands) - self._reference_db, self._floor_db))
 
 
+class Sound(NamedTuple):
+    """A file's log-mel, trimmed; whether the file is silent throughout; how many samples were cut off its beginning."""
+
+    log_mel: LogMel
+    silent: bool
+    trimmed_samples: int
+
+
 def read(path: Path, features: recipe.Features) -> LogMel:
     """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError as `decoding.read`."""
+    return read_sound(path, features).log_mel
+
+
+def read_sound(path: Path, features: recipe.Features) -> Sound:
+    """Returns the same, and what else decoding a file tells."""
     with decoding.reading(path):
         found, finder = audio.blocks(path, sample_rate_hz=features.sample_rate_hz), audio.SpanFinder()
         first: list[Floats] = []
@@ -72,8 +85,12 @@ def read(path: Path, features: recipe.Features) -> LogMel:
             finder.add(block)
             if finder.samples > _LONG_SECONDS * features.sample_rate_hz:
                 with _room_for(path):
-                    return _kept(path, chain(first, _watched(found, finder)), finder, features)
-        return decoding.log_mel_of(np.concatenate(first), features)
+                    log_mel: LogMel = _kept(path, chain(first, _watched(found, finder)), finder, features)
+                break
+        else:
+            log_mel = decoding.log_mel_of(np.concatenate(first), features)
+        begin, _ = finder.span(below_peak_db=features.trim_below_peak_db)
+        return Sound(log_mel, finder.is_silent(), begin)
 
 
 @contextmanager

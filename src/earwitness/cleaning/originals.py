@@ -14,6 +14,7 @@ from ..corpus import Store
 from ..dataset import Problem
 from ..decoding import reading
 from ..errors import AudioError, RunError
+from ..recipe import Features
 from ..reviewing import folder as review_folder
 from .judging import Watcher
 
@@ -46,23 +47,23 @@ class Cuts(NamedTuple):
 def trimmed_seconds(
     store: Store, rows: NDArray[np.int64], sounds: Mapping[int, Path], keep: Path, watcher: Watcher
 ) -> Cuts:
-    """Returns what `prepare` cut off the files' beginnings, found by decoding them once more.
+    """Returns what `prepare` cut off the files' beginnings: as the store tells, else found by decoding them once more.
 
-    What the journal `keep` has is not decoded again; a file that cannot be read is tried again by another call.
+    A store of before this was noted does not tell, nor does any of a file that has changed. What the journal `keep`
+    has is not decoded again; a file that cannot be read is tried again by another call.
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
     found = np.full(len(rows), np.nan)
     place_of = {int(row): place for place, row in enumerate(rows)}
     problems = []
+    told = store.trimmed_samples(sounds)
 
     def cut(row: int) -> float | Problem:
         try:
-            with reading(sounds[row]):
-                waveform = audio.read(sounds[row], sample_rate_hz=store.features.sample_rate_hz)
+            first = told[row] if row in told else _cut_off(sounds[row], store.features)
         except AudioError as error:
             return Problem(store.clips[row].fname, store.clips[row].role, sounds[row], str(error))
-        first, _ = audio.sound_span(waveform, below_peak_db=store.features.trim_below_peak_db)
         return first / store.features.sample_rate_hz
 
     with journal.opened(keep, store.fingerprint(), busy=busy) as kept, ThreadPoolExecutor(2) as pool:
@@ -79,3 +80,13 @@ def trimmed_seconds(
                     kept.add(str(row), np.array([seconds], np.float32))
                 watcher.advanced()
     return Cuts(found, tuple(problems))
+
+
+def _cut_off(path: Path, features: Features) -> int:
+    """Returns how many samples `prepare` cuts off a file's beginning; holds a block of it at a time. AudioError."""
+    finder = audio.SpanFinder()
+    with reading(path):
+        for block in audio.blocks(path, sample_rate_hz=features.sample_rate_hz):
+            finder.add(block)
+    first, _ = finder.span(below_peak_db=features.trim_below_peak_db)
+    return first

@@ -94,7 +94,9 @@ def _seconds(value: float) -> str:
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
     """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that are left out for want of a label.
 
-    Curated and test clips keep their labels, and all their recordings, where the store knows any.
+    Clips are known by the names that the store has for them, so that decisions and corrections by these apply. Curated
+    and test clips keep their labels, and all clips their part of the test set and their recordings, where the store
+    knows any.
     """
     believed: dict[int, list[str]] = {}
     for one in found:
@@ -104,10 +106,13 @@ def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
     for row, clip in enumerate(store.clips):
         labels = believed.get(row, []) if clip.role == "noisy" else list(clip.labels)
         if labels:
-            rows.append((sounds[row].absolute(), ",".join(labels), clip.role, ",".join(clip.recordings)))
+            said = (",".join(labels), clip.role, clip.fname, clip.usage or "", ",".join(clip.recordings))
+            rows.append((str(sounds[row].absolute()), *said))
         else:
             left_out.append(clip.fname)
-    columns = ("fname", "labels", "split", "recording")
-    width = len(columns) if any(clip.recordings for clip in store.clips) else len(columns) - 1
-    tables.write_csv(path, columns[:width], (row[:width] for row in rows))
+    columns = ("fname", "labels", "split", "known_as", "usage", "recording")
+    unknown = {"usage"} if not any(clip.usage for clip in store.clips) else set()
+    unknown |= {"recording"} if not any(clip.recordings for clip in store.clips) else set()
+    places = [place for place, column in enumerate(columns) if column not in unknown]
+    tables.write_csv(path, [columns[place] for place in places], ([row[place] for place in places] for row in rows))
     return left_out

@@ -106,10 +106,14 @@ def _import(found: "ReviewFolder", path: Path) -> None:
     known = [decision for decision in brought if decision.clip in clips]
     decisions = _decisions(found)
     try:
+        standing = {(one.clip, one.reviewer): one for one in decisions.all()}
         added = decisions.add_all(known)
     finally:
         decisions.close()
-    say(f"{path}: {added} decisions added, {len(known) - added} known already")
+    newer = ((one, standing.get((one.clip, one.reviewer))) for one in known)
+    outdated = tuple(one.fname for one, now in newer if now and one.when < now.when and one.says != now.says)
+    say(f"{path}: {added} decisions added, {len(known) - added - len(outdated)} known already")
+    list_some("older than what the same reviewer says by now, and left aside", outdated)
     list_some(
         "decisions on no clip of this review", (*unknown, *(one.fname for one in brought if one.clip not in clips))
     )

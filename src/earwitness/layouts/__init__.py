@@ -72,7 +72,7 @@ def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
             problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, str(error)))
         else:
             named[row.role, path] = row.where
-            clips.append(Clip(row.fname, row.labels, path, row.role, row.usage, row.recordings))
+            clips.append(Clip(row.known_as or row.fname, row.labels, path, row.role, row.usage, row.recordings))
     if not clips:
         first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
         raise TableError(f"{listing.root}: no usable clip: {first}")

@@ -15,8 +15,9 @@ class Row:
     """A row of a clip list as it stands in the table.
 
     where: table and line. folder: where its file is to be looked for. columns: what the table calls its columns
-    of file names and of labels. recordings: what the clip was cut from, as far as the table tells. fault: where and
-    what is wrong with the row itself, if anything is; its role and labels are then not to be trusted.
+    of file names and of labels. recordings: what the clip was cut from, as far as the table tells. known_as: what the
+    clip is called, where that is not `fname`. fault: where and what is wrong with the row itself, if anything is; its
+    role and labels are then not to be trusted.
     """
 
     where: str
@@ -27,6 +28,7 @@ class Row:
     usage: str | None = None
     columns: tuple[str, str] = ("fname", "labels")
     recordings: tuple[str, ...] = ()
+    known_as: str | None = None
     fault: str | None = None
 
 
@@ -45,7 +47,7 @@ class Listing:
     remarks: tuple[str, ...] = ()
 
 
-_OPTIONAL = ("split", "usage")
+_OPTIONAL = ("split", "usage", "known_as")
 
 
 def rows_of(
@@ -80,6 +82,7 @@ def rows_of(
             recordings=split_labels(
                 record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
             ),
+            known_as=record.cells.get("known_as") or None,
             fault=fault,
         )
 

@@ -38,6 +38,11 @@ class Decision:
         """The clip it is about."""
         return ClipName(self.role, self.fname)
 
+    @property
+    def says(self) -> frozenset[str] | None:
+        """What it says of the clip: the labels in it, whatever their order; None for a skip, which says nothing."""
+        return None if self.outcome == SKIPPED else frozenset(self.labels)
+
 
 def now() -> str:
     """Returns the time as decisions carry it."""

@@ -11,7 +11,7 @@ from ..errors import ReviewError, TableError
 from ..labels import Vocabulary
 from ..layouts.listing import split_labels
 from . import labelstudio
-from .decision import NOTHING, OUTCOMES, SKIPPED, Decision, moment, now, outcome_of
+from .decision import GIVEN, NOTHING, OUTCOMES, SKIPPED, Decision, moment, now, outcome_of
 from .decisions import FILE_NAME, Decisions
 from .folder import OWN_FILES, Clip, ReviewFolder
 
@@ -102,10 +102,10 @@ def _read_table(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decisi
             raise TableError(f"{record.where}, outcome: {outcome!r} is none of {', '.join(OUTCOMES)}: correct it")
         if when and not moment(when):
             raise TableError(f"{record.where}, when: {when!r} is no time such as 2026-01-31T12:00:00Z: correct it")
-        if outcome != SKIPPED and bool(labels) == (outcome == NOTHING):
-            outcome = ""  # the labels were edited, and it was not
         clip = _clip_of(cells["fname"], cells.get("role", ""), named)
         given = split_labels(cells.get("given", "")) or (clip.given if clip else ())
+        if _belied(outcome, labels, given):
+            outcome = ""  # the labels were edited, and it was not
         proposed = clip.proposed if clip else ()
         decisions.append(
             Decision(
@@ -120,6 +120,14 @@ def _read_table(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decisi
             )
         )
     return decisions
+
+
+def _belied(outcome: str, labels: Sequence[str], given: Sequence[str]) -> bool:
+    """Tells whether a row's labels say otherwise than its outcome; those given may be unknown, and are then none."""
+    if outcome == SKIPPED:
+        return bool(labels)
+    changed = outcome == GIVEN and bool(given) and set(labels) != set(given)
+    return changed or bool(labels) == (outcome == NOTHING)
 
 
 def _seconds(where: str, cell: str) -> float:

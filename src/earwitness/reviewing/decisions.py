@@ -138,14 +138,19 @@ class Decisions:
             )
 
     def add_all(self, decisions: Iterable[Decision]) -> int:
-        """Keeps the decisions that are newer than what their reviewers said of the clips before; returns how many."""
+        """Keeps the decisions that are newer than what their reviewers said of the clips before; returns how many.
+
+        One of the same time that says something else is kept as well: it was edited after it was exported.
+        """
         added = 0
         with self._transaction() as connection:
-            standing = {(each.clip, each.reviewer): each.when for each in _standing(connection)}
+            standing = {(each.clip, each.reviewer): each for each in _standing(connection)}
             for decision in decisions:
-                if decision.when > standing.get((decision.clip, decision.reviewer), ""):
+                before = standing.get((decision.clip, decision.reviewer))
+                edited = before and decision.when == before.when and decision.says != before.says
+                if before is None or edited or decision.when > before.when:
                     _insert(connection, decision)
-                    standing[decision.clip, decision.reviewer] = decision.when
+                    standing[decision.clip, decision.reviewer] = decision
                     added += 1
         return added
 
