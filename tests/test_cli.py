@@ -124,8 +124,8 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
     assert answer.out.splitlines()[:5] == [
         f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
-        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': "
-        "give one of them that name",
+        f"note: {table}: a list of clips whose columns have other names, so folders of classes go before it, and it "
+        "is not read: give its path to have it read",
         f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
         "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
         "2 classes have one clip to learn from, or none: Bark, bark",

@@ -538,6 +538,84 @@ def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp
         read_dataset(root)
 
 
+def test_columns_by_other_names(tmp_path):
+    table = "File Name;SPECIES;Checked;note;Usage\na.wav;Bark;x;;\nb.wav;Meow;;why;\nc.wav;Bark;No;;\nd.wav;Meow;1;;\n"
+    root = put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}})
+    dataset = read_dataset(root)
+    assert [(clip.labels, clip.role) for clip in dataset.clips] == [
+        (("Bark",), "curated"),
+        (("Meow",), "noisy"),
+        (("Bark",), "noisy"),
+        (("Meow",), "curated"),
+    ]
+    assert dataset.remarks == (
+        "clips.csv: column 'File Name' as fname, 'SPECIES' as labels",
+        "clips.csv: no column split: clips with a yes in 'Checked' are curated, the others noisy",
+        "clips.csv: columns that are not read: note",
+    )
+    assert read_dataset(root / "clips.csv") == dataset
+    (root / "d.wav").unlink()
+    assert "clips.csv line 5, File Name: no sound file d.wav in" in only_problem(read_dataset(root)).what
+
+
+def test_a_name_as_it_should_be_goes_before_another_and_a_split_before_what_was_checked(tmp_path):
+    table = "file,Fname,labels,tag,verified,Split\nb.wav,a.wav,Bark,Meow,0,train\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert [(clip.fname, clip.labels, clip.role) for clip in dataset.clips] == [("a.wav", ("Bark",), "curated")]
+    assert dataset.remarks == ("clips.csv: columns that are not read: file, tag, verified",)
+    put(tmp_path, {"clips.csv": "fname,labels,checked\na.wav,Bark,yes\na.flac,Bark,perhaps\n"})
+    complaint = "clips.csv line 3, checked: unknown checked 'perhaps': use one of 1, yes, true, x, 0, no, false"
+    assert complaint in only_problem(read_dataset(tmp_path)).what
+
+
+def test_a_list_by_other_names_comes_after_folders_of_classes(tmp_path):
+    root = put(tmp_path, {"Bark/a.wav": "", "list.csv": "path,class\nBark/a.wav,Meow\n"})
+    dataset = read_dataset(root)
+    assert dataset.vocabulary.names == ("Bark",)
+    (remark,) = dataset.remarks
+    assert remark.startswith(f"{root / 'list.csv'}: a list of clips whose columns have other names, so folders of")
+    assert remark.endswith("give its path to have it read")
+    assert read_dataset(root / "list.csv").vocabulary.names == ("Meow",)
+
+
+@pytest.mark.parametrize(
+    ("title", "header"),
+    [
+        ("Sounds, spring 2019;\n\n", "fname;labels"),
+        ("Sounds of spring\nby me\n", "Filename,labels"),
+        ("A;B\n", "path\ttag"),
+    ],
+)
+def test_a_title_above_the_header(tmp_path, title, header):
+    separator = next(one for one in ",;\t" if one in header)
+    table = f"{title}{header}\na.wav{separator}Bark\nb.wav\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    line = 1 + title.count("\n")
+    assert [clip.labels for clip in dataset.clips] == [("Bark",)]
+    assert dataset.remarks[0] == f"clips.csv: the header is in line {line}; what is above is not read"
+    assert f"clips.csv line {line + 2}: 1 cells under a header of 2" in only_problem(dataset).what
+
+
+def test_a_title_in_a_spreadsheet_and_a_header_further_down_than_one_looks(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["Sounds of spring"],
+        [],
+        ["File", "Label", "Verified", "note"],
+        ["a.wav", "Bark", True],
+        ["b.wav", "Bark"],
+    ):
+        book.active.append(row)
+    root = put(tmp_path, {"a.wav": "", "b.wav": ""})
+    book.save(root / "tags.xlsx")
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.role) for clip in dataset.clips] == [("a.wav", "curated"), ("b.wav", "noisy")]
+    assert dataset.remarks[0] == "tags.xlsx: the header is in line 3; what is above is not read"
+    put(root, {"tags.csv": "a title\n" * 5 + "fname,labels\na.wav,Bark\n"})
+    with pytest.raises(TableError, match=r"tags\.csv line 1: no columns 'fname' and 'labels' among 'a title'"):
+        read_dataset(root / "tags.csv")
+
+
 def test_csv_with_recordings(tmp_path):
     table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))
@@ -645,7 +723,14 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
     ("table", "complaint"),
     [
         ("name,labels\na.wav,Bark\n", r"clips\.csv line 1: no column 'fname' among 'name, labels'"),
-        ("fname|labels\na.wav|Bark\n", r"no column 'fname' among 'fname|labels'".replace("|", r"\|")),
+        (
+            "fname|labels\na.wav|Bark\n",
+            r"line 1: no columns 'fname' and 'labels' among 'fname\|labels': give them these",
+        ),
+        (
+            "file,Path,label\na.wav,b,Bark\n",
+            r"line 1: no column 'fname', and 'file' and 'Path' may each be meant: give",
+        ),
         ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels' .*: leave one"),
         ("", r"clips\.csv: empty"),
         ("fname,labels\n", r"no row of its tables has a label"),
@@ -681,8 +766,8 @@ def test_no_dataset_there(tmp_path):
     put(tmp_path / "sheets", {"tags.ods": "PK", "a.wav": ""})
     with pytest.raises(TableError, match=r"no dataset found: .*tags\.ods: save it as \.xlsx, or as CSV in UTF-8$"):
         read_dataset(tmp_path / "sheets")
-    put(tmp_path / "tables", {"one.csv": "file,tag\n", "two.csv": "file,tag\n", "a.wav": ""})
-    with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'fname' among 'file, tag'"):
+    put(tmp_path / "tables", {"one.csv": "file,tga\n", "two.csv": "file,tga\n", "a.wav": ""})
+    with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'labels' among 'file, tga'"):
         read_dataset(tmp_path / "tables")
     lists = {"one.csv": "fname,labels\n", "two.csv": "fname,labels\n"}
     with pytest.raises(TableError, match=r"more than one clip list \(one\.csv, two\.csv\)"):

@@ -34,8 +34,8 @@ class Row:
 class Listing:
     """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
 
-    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: what lies there
-    and is not read, a line each.
+    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: how it was read
+    and what was not, where that may not be meant, a line each.
     """
 
     root: Path
@@ -57,15 +57,18 @@ def rows_of(
     labels: str = "labels",
     recording: str | Callable[[Record], str] = "recording",
     needs: Sequence[str] = (),
+    header_line: int = 1,
 ) -> Iterator[Row]:
     """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
 
     `fname` and `labels` are what the table calls these columns; `recording` is the column of what a clip was cut from,
-    which may be missing, or tells it from a row. `needs` names further columns that must be there. A row whose role
-    cannot be told has that for its fault. Raises TableError for missing columns.
+    which may be missing, or tells it from a row. `needs` names further columns that must be there. What stands above
+    `header_line` is left out. A row whose role cannot be told has that for its fault. Raises TableError for missing
+    columns.
     """
     optional = (*_OPTIONAL, *([recording] if isinstance(recording, str) else []))
-    for record in tables.read_records(table, (fname, labels, *needs), optional=optional):
+    wanted = (fname, labels, *needs)
+    for record in tables.read_records(table, wanted, optional=optional, header_line=header_line):
         # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
         whole = not record.fault
         of_row, fault = _role_of(record, role)
