@@ -538,6 +538,30 @@ def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp
         read_dataset(root)
 
 
+def test_rows_of_one_file_are_one_clip_with_the_labels_of_all(tmp_path):
+    table = (
+        "fname,labels,split,recording,usage\na.wav,Bark,noisy,r,\nb.wav,Meow,,,\nA.WAV,Meow,noisy,s,\n"
+        "a.wav,Bark;Purr,noisy,r,\nb.wav,Bark,test,,P\na.flac,Hiss,noisy,,\n"
+    )
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    assert [(clip.fname, clip.role, clip.labels, clip.recordings) for clip in dataset.clips] == [
+        ("a.wav", "noisy", ("Bark", "Meow", "Purr"), ("r", "s")),
+        ("b.wav", "curated", ("Meow",), ()),
+        ("b.wav", "test", ("Bark",), ()),
+    ]
+    assert dataset.remarks == ("2 rows of clips that have a row already: a clip has the labels of all its rows",)
+    assert "clips.csv line 7, fname: a.flac was named before (" in only_problem(dataset).what
+
+
+@pytest.mark.parametrize("times", ["Begin Time (s),End Time (s)", "onset,OFFSET", "start_seconds,end_seconds"])
+def test_parts_of_files_are_not_read_which_is_said(tmp_path, times):
+    table = f"fname,{times},labels\na.wav,0,1,Bark\na.wav,1,2,Meow\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert [clip.labels for clip in dataset.clips] == [("Bark", "Meow")]
+    (remark, _) = dataset.remarks
+    assert remark.startswith(f"clips.csv: parts of files ({times.replace(',', ', ')}) are not read: a label counts for")
+
+
 def test_columns_by_other_names(tmp_path):
     table = "File Name;SPECIES;Checked;note;Usage\na.wav;Bark;x;;\nb.wav;Meow;;why;\nc.wav;Bark;No;;\nd.wav;Meow;1;;\n"
     root = put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}})

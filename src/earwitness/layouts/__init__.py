@@ -5,15 +5,17 @@ where their sound lies, or answers None where the folder is none of its kind. Wh
 becomes a `Problem` and the rest go on; what is wrong about a table as a whole is a TableError.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..dataset import Clip, Dataset, Problem
-from ..errors import TableError
+from ..errors import TableError, counted
 from ..labels import Vocabulary
 from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
 from .listing import Listing, Row
-from .soundfiles import SoundFiles
+from .soundfiles import SoundFiles, same_name
 
 _CLIP_LIST = "a table of clips"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
@@ -28,6 +30,13 @@ LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
     ("a folder for each class", folders.find),
     (_CLIP_LIST, clip_list.find_any),
 )
+
+
+class _Named(NamedTuple):
+    """The row that named a file first, and the place of its clip."""
+
+    row: Row
+    place: int
 
 
 def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
@@ -60,19 +69,24 @@ def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
     problems: list[Problem] = []
-    named: dict[tuple[str, Path], str] = {}
+    named: dict[tuple[str, Path], _Named] = {}
+    joined = 0
     files = SoundFiles()
     for row in listing.rows:
         found = files.find(row.folder, row.fname)
         if found is None and without_sound:
             found = row.folder / row.fname
         try:
-            path = _checked(row, found, vocabulary, named)
+            path = _checked(row, found, vocabulary, named, own=listing.own)
         except TableError as error:
             problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, str(error)))
-        else:
-            named[row.role, path] = row.where
+            continue
+        earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
+        if earlier.row is row:
             clips.append(Clip(row.fname, row.labels, path, row.role, row.usage, row.recordings))
+        else:
+            joined += 1
+            clips[earlier.place] = _joined(clips[earlier.place], row)
     if not clips:
         first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
         raise TableError(f"{listing.root}: no usable clip: {first}")
@@ -83,8 +97,20 @@ def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     ]
     return Dataset(
         listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
-        layout=layout, remarks=listing.remarks,
+        layout=layout, remarks=listing.remarks + _of_joined(joined),
     )  # fmt: skip
+
+
+def _joined(clip: Clip, row: Row) -> Clip:
+    """A clip with what a further row of it says as well."""
+    labels, recordings = (dict.fromkeys(both) for both in (clip.labels + row.labels, clip.recordings + row.recordings))
+    return replace(clip, labels=tuple(labels), usage=clip.usage or row.usage, recordings=tuple(recordings))
+
+
+def _of_joined(rows: int) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    return (f"{counted(rows, 'row')} of clips that have a row already: a clip has the labels of all its rows",)
 
 
 def _labels_that_occur(listing: Listing) -> Vocabulary:
@@ -98,10 +124,13 @@ def _labels_that_occur(listing: Listing) -> Vocabulary:
     return Vocabulary.from_labels(label_sets)
 
 
-def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[tuple[str, Path], str]) -> Path:
-    """The row's file, if all is well with the row; `named` tells where each file was named before.
+def _checked(
+    row: Row, found: Path | None, vocabulary: Vocabulary, named: Mapping[tuple[str, Path], _Named], *, own: bool
+) -> Path:
+    """The row's file, if all is well with the row; `named` tells which row named each file first.
 
-    Raises TableError with the line that goes into the row's problem.
+    In a user's `own` table another row may name it again, by the same name. Raises TableError with the line that goes
+    into the row's problem.
     """
     if row.fault:
         raise TableError(row.fault)
@@ -117,6 +146,7 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
             f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder "
             "that it is in before its name, or delete the row"
         )
-    if (row.role, found) in named:
-        raise TableError(f"{fname}: {row.fname} was named before ({named[row.role, found]}): delete one")
+    earlier = named.get((row.role, found))
+    if earlier and not (own and same_name(earlier.row.fname, row.fname)):
+        raise TableError(f"{fname}: {row.fname} was named before ({earlier.row.where}): delete one")
     return found

@@ -16,7 +16,8 @@ _ROLE_OF_CHECK = dict.fromkeys(_CHECKED, "curated") | dict.fromkeys(_UNCHECKED, 
 def read(table: Path) -> Listing:
     """The clips of a table with `fname,labels[,split][,recording]`; file names are absolute, or relative to its folder.
 
-    Its columns may have other names that are known, and titles may stand above its header. Raises TableError where it
+    Its columns may have other names that are known, titles may stand above its header, and a clip may have several
+    rows. Raises TableError where it
     is no such table.
     """
     folder = table.parent
@@ -25,7 +26,7 @@ def read(table: Path) -> Listing:
     rows = rows_of(
         table, role=role, folder=folder, fname=found.fname, labels=found.labels, header_line=found.header_line
     )
-    return Listing(folder, list(rows), stated_vocabulary([folder]), remarks=found.remarks)
+    return Listing(folder, list(rows), stated_vocabulary([folder]), remarks=found.remarks, own=True)
 
 
 def find(root: Path) -> Listing | None:

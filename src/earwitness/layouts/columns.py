@@ -14,6 +14,8 @@ _OTHER_NAMES = {
     "labels": {"label", "tags", "tag", "class", "category", "species"},
     "split": {"verified", "checked", "manuallyverified"},
 }
+# Begin Time (s) is that of Raven, start_seconds that of AudioSet's tables.
+_TIMES = re.compile(r"(start|begin|onset|end|stop|offset)(time)?(s|sec|secs|seconds|ms)?")
 _FURTHER = ("split", "usage", "recording")
 # A header is looked for in so many of the first rows that hold anything: titles may stand above it.
 _ROWS = 5
@@ -92,7 +94,13 @@ def _remarks(table: str, header: Sequence[str], fname: str, labels: str, checked
         remarks.append(f"{table}: column {', '.join(taken)}")
     if checked:
         remarks.append(f"{table}: no column split: clips with a yes in {checked!r} are curated, the others noisy")
-    used = {fname, labels, checked, *_FURTHER}
+    times = [cell for cell in header if _TIMES.fullmatch(_plain(cell))]
+    if len(times) > 1:
+        remarks.append(
+            f"{table}: parts of files ({', '.join(times)}) are not read: a label counts for the whole file; where it "
+            "should not, cut the files first"
+        )
+    used = {fname, labels, checked, *_FURTHER, *(times if len(times) > 1 else ())}
     ignored = tuple(cell for cell in header if cell and not {cell, cell.lower()} & used)
     if ignored:
         remarks.append(f"{table}: columns that are not read: {some_of(ignored)}")

@@ -35,7 +35,8 @@ class Listing:
     """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
 
     known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: how it was read
-    and what was not, where that may not be meant, a line each.
+    and what was not, where that may not be meant, a line each. own: a user's own, in which rows that name one file
+    in one role are one clip with the labels of all.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class Listing:
     vocabulary: Vocabulary | None = None
     known_bad: Mapping[tuple[str, str], str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    own: bool = False
 
 
 _OPTIONAL = ("split", "usage")

@@ -79,6 +79,11 @@ def _sounds(names: Iterable[str]) -> list[str]:
     return [name for name in names if Path(name).suffix.lower() in SUFFIXES]
 
 
+def same_name(one: str, other: str) -> bool:
+    """Tells whether two names are one but for what systems spell in their own ways."""
+    return _plain(one.replace("\\", "/")) == _plain(other.replace("\\", "/"))
+
+
 def _plain(name: str) -> str:
     """A name without what systems spell in their own ways: letter case, and accents as one character or as two."""
     return unicodedata.normalize("NFC", name).casefold()
