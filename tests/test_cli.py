@@ -161,6 +161,17 @@ def test_prepare_keeps_short_what_it_says_of_many_classes(tmp_path: Path, earwit
     assert "1 class has one clip to learn from, or none: Rare" in said
 
 
+def test_prepare_a_table_whose_sound_is_elsewhere(tmp_path: Path, earwitness: Earwitness) -> None:
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds" / "a.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
+    (tmp_path / "clips.csv").write_text("file,tag\na.wav,Bark\na.wav,Meow\n")
+    call = ("prepare", tmp_path / "clips.csv", "--out", tmp_path / "store", "--workers", 1)
+    answer = earwitness(*call, "--audio-root", tmp_path / "sounds")
+    assert answer.status == 0 and "note: clips.csv: column 'file' as fname, 'tag' as labels\n" in answer.out
+    (clip,) = Store(tmp_path / "store").clips
+    assert (clip.path, clip.labels) == (tmp_path / "sounds" / "a.wav", ("Bark", "Meow"))
+
+
 def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     for path in (own_dataset / "train_noisy").iterdir():
         path.write_bytes(b"no sound")

@@ -653,6 +653,32 @@ def test_csv_with_absolute_names_elsewhere(tmp_path):
     assert clip.path == tmp_path / "sounds" / "a.wav"
 
 
+def test_sound_of_a_table_elsewhere(tmp_path):
+    rows = ("day1/a.wav", "C:\\Me\\Day1\\b.wav", "/media/me/disk/day2/c.wav", "/gone/day2/a", "day2/d.wav", "/x/y.wav")
+    table = "fname,labels\n" + "".join(f"{row},Bark\n" for row in rows)
+    put(tmp_path, {"desk/clips.csv": table, "desk/vocabulary.csv": "0,Bark\n1,Meow\n", "desk/day2/d.wav": ""})
+    there = [tmp_path / "disk" / name for name in ("day1/a.wav", "day1/b.wav", "day2/c.wav", "day2/a.flac")]
+    put(tmp_path, {str(path): "" for path in [*there, tmp_path / "disk" / "a.wav"]})
+    for given in (tmp_path / "desk" / "clips.csv", tmp_path / "desk"):
+        dataset = read_dataset(given, audio_root=tmp_path / "disk")
+        assert [clip.path for clip in dataset.clips] == there
+        assert len(dataset.vocabulary) == 2
+        assert [problem.fname for problem in dataset.problems] == ["day2/d.wav", "/x/y.wav"]
+        assert f"no sound file day2/d.wav in {tmp_path / 'disk'}" in dataset.problems[0].what
+
+
+def test_an_audio_root_that_cannot_be_meant(tmp_path):
+    put(tmp_path, {"Bark/a.wav": ""})
+    with pytest.raises(
+        TableError, match=r"nowhere: no such folder; give the one that holds the sound files to --audio"
+    ):
+        read_dataset(tmp_path, audio_root=tmp_path / "nowhere")
+    with pytest.raises(
+        TableError, match=r"read as a folder for each class, whose sound lies in .* leave --audio-root out"
+    ):
+        read_dataset(tmp_path, audio_root=tmp_path)
+
+
 def test_vocabulary_beside_a_csv_and_other_tables_around_it(tmp_path):
     files = {"clips.csv": "fname,labels\na.wav,Bark\n", "a.wav": "", "vocabulary.csv": "0,Meow\n1,Bark\n"}
     dataset = read_dataset(put(tmp_path, files | {"notes.csv": "who,what\n", "broken.csv": b"\xff\xfe"}))

@@ -39,24 +39,33 @@ class _Named(NamedTuple):
     place: int
 
 
-def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
+def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: str | Path | None = None) -> Dataset:
     """The clips of the dataset at `path`: a folder in one of the layouts, or a table of clips.
 
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
-    occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
-    Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, or a dataset
-    without one usable clip.
+    occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same. With `audio_root` the file
+    names of a table of clips are relative to that folder in place of the table's; an absolute one that is nowhere, of
+    any system, is looked for there by as many of its last parts as match.
+    Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, a dataset
+    without one usable clip, or an `audio_root` that is no folder or stands beside another layout.
     """
     place = Path(path).absolute()
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a table")
+    root = None if audio_root is None else Path(audio_root).absolute()
+    if root and not root.is_dir():
+        raise TableError(f"{root}: no such folder; give the one that holds the sound files to --audio-root")
     if place.is_file():
-        return _judged(_CLIP_LIST, clip_list.read(place), without_sound)
+        return _judged(_CLIP_LIST, clip_list.read(place), without_sound, root)
     for layout, find in LAYOUTS:
         listing = find(place)
         if listing is not None:
-            return _judged(layout, listing, without_sound)
+            if root and layout != _CLIP_LIST:
+                raise TableError(
+                    f"{place}: read as {layout}, whose sound lies in folders of its own: leave --audio-root out"
+                )
+            return _judged(layout, listing, without_sound, root)
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV or "
         ".xlsx with the columns fname,labels[,split], or a folder of sound files for each class"
@@ -64,7 +73,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
     )
 
 
-def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
+def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path | None) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
@@ -72,8 +81,10 @@ def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     named: dict[tuple[str, Path], _Named] = {}
     joined = 0
     files = SoundFiles()
-    for row in listing.rows:
+    for row in listing.rows if audio_root is None else (replace(row, folder=audio_root) for row in listing.rows):
         found = files.find(row.folder, row.fname)
+        if found is None and audio_root:
+            found = files.find_by_last_parts(audio_root, row.fname)
         if found is None and without_sound:
             found = row.folder / row.fname
         try:

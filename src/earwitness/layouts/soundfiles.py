@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from ..audio import SUFFIXES
 
@@ -39,6 +39,17 @@ class SoundFiles:
         # First the whole name: a table may leave the suffix out, and 'take.2' is then not the stem 'take'.
         candidates = _sounds([*names.get(wanted.name, ()), *names.get(wanted.stem, ())])
         return wanted.with_name(candidates[0]) if candidates else self._spelt_otherwise(folder, fname)
+
+    def find_by_last_parts(self, root: Path, fname: str) -> Path | None:
+        """The file below `root` that an absolute name of another place means, by as many of its last parts as match.
+
+        The name may be one of Windows. None where there is no such file, or the name is not absolute.
+        """
+        name = PureWindowsPath(fname)  # which parts at slashes as well
+        if not name.root:
+            return None
+        ends = ("/".join(name.parts[start:]) for start in range(1, len(name.parts)))
+        return next((found for end in ends if (found := self.find(root, end))), None)
 
     def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
         *between, name = Path(fname.replace("\\", "/")).parts or ("",)
