@@ -122,13 +122,15 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     (tmp_path / "mine" / "list.csv").write_text("file;tag\nc.wav;Bark\n")
     answer = earwitness("prepare", tmp_path / "mine", "--out", tmp_path / "store", "--workers", 1)
     table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
-    assert answer.out.splitlines()[:5] == [
+    assert answer.out.splitlines()[:6] == [
         f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
+        "note: 1 sound file in folders within those of classes have the label of the outer one; the first is "
+        "Bark/deeper/d.wav",
         f"note: {table}: a list of clips whose columns have other names, so folders of classes go before it, and it "
         "is not read: give its path to have it read",
-        f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
+        f"note: 1 sound files are in no class's folder, so not read; the first is {first}",
         "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
-        "2 classes have one clip to learn from, or none: Bark, bark",
+        "1 class has one clip to learn from, or none: bark",
     ]
 
 

@@ -399,6 +399,41 @@ def test_folders_of_roles_and_classes(tmp_path):
     ]
 
 
+def test_files_deeper_in_a_class_are_of_that_class(tmp_path):
+    put(tmp_path, dict.fromkeys(("Hiss/site1/a.wav", "Hiss/site2/x/a.wav", "Knock/a.wav", "Knock/.b/c.wav"), ""))
+    dataset = read_dataset(tmp_path)
+    assert [(clip.fname, clip.labels) for clip in dataset.clips] == [
+        ("Hiss/site1/a.wav", ("Hiss",)),
+        ("Hiss/site2/x/a.wav", ("Hiss",)),
+        ("Knock/a.wav", ("Knock",)),
+    ]
+    what = "2 sound files in folders within those of classes have the label of the outer one; the first is "
+    assert dataset.remarks == (f"{what}Hiss/site1/a.wav",)
+
+
+def test_files_deeper_in_a_class_in_folders_of_roles(tmp_path):
+    put(tmp_path, dict.fromkeys(("train/Hiss/a.wav", "train/Hiss/b/a.wav", "test/Hiss/a.wav"), ""))
+    dataset = read_dataset(tmp_path)
+    assert Counter((clip.role, clip.labels) for clip in dataset.clips) == {
+        ("curated", ("Hiss",)): 2,
+        ("test", ("Hiss",)): 1,
+    }
+    assert [remark.partition(" in folders")[0] for remark in dataset.remarks] == ["1 sound file"]
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("a.wav", "b.wav"), "; it holds 2 sound files in no folder, the first a.wav: put them in a folder for each"),
+        (("site1/Hiss/a.wav", "site1/Knock/b.wav"), "; sound files lie deeper, as site1/Hiss/a.wav: give {}/site1 if"),
+    ],
+)
+def test_what_is_seen_where_no_folder_is_that_of_a_class(tmp_path, names, seen):
+    with pytest.raises(TableError) as caught:
+        read_dataset(put(tmp_path, dict.fromkeys(names, "")))
+    assert seen.format(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_class_may_be_called_test(tmp_path):
     put(tmp_path, {"test/a.wav": "", "Bark/a.wav": ""})
     assert read_dataset(tmp_path).vocabulary.names == ("Bark", "test")

@@ -69,7 +69,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: s
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV or "
         ".xlsx with the columns fname,labels[,split], or a folder of sound files for each class"
-        + "".join(f"; {reason}" for reason in clip_list.why_not(place)[:1])
+        + "".join(f"; {reason}" for reasons in (folders.why_not, clip_list.why_not) for reason in reasons(place)[:1])
     )
 
 
