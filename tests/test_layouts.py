@@ -714,6 +714,21 @@ def test_an_audio_root_that_cannot_be_meant(tmp_path):
         read_dataset(tmp_path, audio_root=tmp_path)
 
 
+def test_a_class_that_may_be_another_misspelt_is_remarked_on(tmp_path):
+    rows = [f"{number}.wav,{'Knok' if number < 2 else 'Knock'}\n" for number in range(8)]
+    put(tmp_path, {"clips.csv": "fname,labels\n" + "".join(rows), **{f"{number}.wav": "" for number in range(8)}})
+    assert read_dataset(tmp_path).remarks == ("Knok (2 clips): did you mean Knock (6)?",)
+    put(tmp_path, {"vocabulary.csv": "0,Knock\n1,Knok\n"})
+    assert read_dataset(tmp_path).remarks == ()
+
+
+def test_classes_that_may_be_misspelt_are_told_of_in_short(tmp_path):
+    names = [f"Word{letter}" for letter in "abcdefg"]
+    put(tmp_path, {f"{folder}/a.wav": "" for name in names for folder in (f"{name}zz", f"{name}zzs")})
+    remarks = read_dataset(tmp_path).remarks
+    assert len(remarks) == 6 and remarks[-1] == "2 more classes have names near others'"
+
+
 def test_vocabulary_beside_a_csv_and_other_tables_around_it(tmp_path):
     files = {"clips.csv": "fname,labels\na.wav,Bark\n", "a.wav": "", "vocabulary.csv": "0,Meow\n1,Bark\n"}
     dataset = read_dataset(put(tmp_path, files | {"notes.csv": "who,what\n", "broken.csv": b"\xff\xfe"}))

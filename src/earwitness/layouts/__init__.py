@@ -5,18 +5,21 @@ where their sound lies, or answers None where the folder is none of its kind. Wh
 becomes a `Problem` and the rest go on; what is wrong about a table as a whole is a TableError.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..dataset import Clip, Dataset, Problem
 from ..errors import TableError, counted
-from ..labels import Vocabulary
+from ..labels import Vocabulary, misspelt
 from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
 from .listing import Listing, Row
 from .soundfiles import SoundFiles, same_name
 
+# Names that may be misspelt are told a line each, as long as there are not more than these.
+_MOST_MISSPELT = 5
 _CLIP_LIST = "a table of clips"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
 LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
@@ -108,7 +111,7 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     ]
     return Dataset(
         listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
-        layout=layout, remarks=listing.remarks + _of_joined(joined),
+        layout=layout, remarks=listing.remarks + _of_joined(joined) + _of_misspelt(listing, clips),
     )  # fmt: skip
 
 
@@ -122,6 +125,21 @@ def _of_joined(rows: int) -> tuple[str, ...]:
     if not rows:
         return ()
     return (f"{counted(rows, 'row')} of clips that have a row already: a clip has the labels of all its rows",)
+
+
+def _of_misspelt(listing: Listing, clips: Sequence[Clip]) -> tuple[str, ...]:
+    """A line on each class that may be another misspelt, where the user names classes and no vocabulary states them."""
+    if not listing.own or listing.vocabulary:
+        return ()
+    times = Counter(label for clip in clips for label in clip.labels)
+    pairs = misspelt(times)
+    remarks = [
+        f"{rare} ({counted(times[rare], 'clip')}): did you mean {other} ({times[other]})?"
+        for rare, other in pairs[:_MOST_MISSPELT]
+    ]
+    if len(pairs) > _MOST_MISSPELT:
+        remarks.append(f"{len(pairs) - _MOST_MISSPELT} more classes have names near others'")
+    return tuple(remarks)
 
 
 def _labels_that_occur(listing: Listing) -> Vocabulary:

@@ -26,7 +26,7 @@ def find(root: Path) -> Listing | None:
         return None
     fnames = [row.fname for row in rows]
     remarks = _deeper(fnames, below=2 if roles else 1) + clip_list.why_not(root) + _elsewhere(root, fnames)
-    return Listing(root, rows, remarks=remarks)
+    return Listing(root, rows, remarks=remarks, own=True)
 
 
 def why_not(root: Path) -> tuple[str, ...]:
