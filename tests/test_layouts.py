@@ -729,6 +729,30 @@ def test_classes_that_may_be_misspelt_are_told_of_in_short(tmp_path):
     assert len(remarks) == 6 and remarks[-1] == "2 more classes have names near others'"
 
 
+def test_cells_that_a_spreadsheet_spoilt_are_bad_rows(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["fname", "labels", "note"],
+        [1, "Bark", "#N/A"],
+        [7, "Bark"],
+        ["a.wav", "#N/A"],
+        ["#REF!", "Bark"],
+        ["a.wav", "Bark", "#N/A"],
+    ):
+        book.active.append(row)
+    root = put(tmp_path, dict.fromkeys(("a.wav", "0001.wav", "007.wav", "07.wav", "01.txt"), ""))
+    book.save(root / "tags.xlsx")
+    dataset = read_dataset(root)
+    assert dataset.vocabulary.names == ("Bark",)
+    assert [clip.fname for clip in dataset.clips] == ["a.wav"]
+    dropped, two, label, name = (problem.what for problem in dataset.problems)
+    assert "line 2, fname: no sound file 1 in" in dropped
+    assert dropped.endswith("; did you mean 0001.wav? Spreadsheets drop zeros at the front")
+    assert "line 3, fname: no sound file 7 in" in two and "did you mean" not in two
+    assert label.endswith("tags.xlsx line 4, labels: #N/A is a formula that failed: write what it should be")
+    assert name.endswith("tags.xlsx line 5, fname: #REF! is a formula that failed: write what it should be")
+
+
 def test_vocabulary_beside_a_csv_and_other_tables_around_it(tmp_path):
     files = {"clips.csv": "fname,labels\na.wav,Bark\n", "a.wav": "", "vocabulary.csv": "0,Meow\n1,Bark\n"}
     dataset = read_dataset(put(tmp_path, files | {"notes.csv": "who,what\n", "broken.csv": b"\xff\xfe"}))
@@ -844,7 +868,23 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
         ('fname,labels\na.wav,"Bark\n', r"clips\.csv line 2: not a CSV"),
         (b"fname,labels\na.wav,B\xe9\n", r"clips\.csv line 2: not UTF-8"),
         ("fname,labels\n".encode("utf-16") + b"x", r"clips\.csv line 2: not UTF-8"),
-        (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV"),
+        (
+            b"fname,labels\na.wav,B\xe9\n",
+            r"line 2: not UTF-8 text: save it as CSV in UTF-8 \('CSV UTF-8' in Excel's list\)$",
+        ),
+        (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV but a sound file: give the table that names it, or its folder$"),
+        (b"\xff\xfb\x90\0", r"clips\.csv: not a CSV but a sound file"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1",
+            r"clips\.csv: not a CSV but an old Excel file \(\.xls\): save it as \.xlsx, or as CSV",
+        ),
+        (b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml", r"not a CSV but an Excel file \(\.xlsx\): give its name that"),
+        (
+            b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+            r"not a CSV but an OpenDocument file \(\.ods\): save it as \.xlsx, or as CSV in UTF-8$",
+        ),
+        (b"PK\x03\x04" + bytes(26) + b"a.wav", r"not a CSV but a zip archive: unpack it; of a spreadsheet, save it"),
+        ("FORMAT,\u00e9\n", r"line 1: no columns 'fname' and 'labels' among 'FORMAT, \u00e9'"),
     ],
 )
 def test_table_that_cannot_be_used(tmp_path, table, complaint):

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -255,14 +256,39 @@ def _write_rows(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[A
     writer.writerows(rows)
 
 
+# How files begin that are often given for a table, what they are, and what to do.
+_SAVE = "save it as .xlsx, or as CSV in UTF-8"
+_SOUND = ("a sound file", "give the table that names it, or its folder")
+_KINDS = (
+    (rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis", "an OpenDocument file (.ods)", _SAVE),
+    (rb"PK\x03\x04.*xl/workbook", "an Excel file (.xlsx)", "give its name that ending"),
+    (rb"PK\x03\x04", "a zip archive", "unpack it; of a spreadsheet, " + _SAVE),
+    (rb"\xd0\xcf\x11\xe0", "an old Excel file (.xls)", _SAVE),
+    (rb"%PDF", "a PDF", "give the table itself as CSV in UTF-8"),
+    # A header may begin with these letters, but no text holds such bytes.
+    (rb"(?=.{0,4096}[\x00-\x08])(RIFF|fLaC|OggS|ID3|FORM|\xff[\xfb\xf3\xf2]|.{4}ftyp)", *_SOUND),
+)
+
+
+def _require_text(path: Path, content: bytes) -> None:
+    """Raises TableError for a file whose beginning says that it is of another kind than text."""
+    for beginning, kind, remedy in _KINDS:
+        if re.match(beginning, content, re.DOTALL):
+            raise TableError(f"{path}: not a CSV but {kind}: {remedy}")
+
+
 def _text(path: Path) -> str:
     try:
-        text = _decoded(path.read_bytes())
+        content = path.read_bytes()
+        _require_text(path, content)
+        text = _decoded(content)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise TableError(f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8") from error
+        raise TableError(
+            f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8 ('CSV UTF-8' in Excel's list)"
+        ) from error
     if "\0" in text:
         raise TableError(f"{path}: not a CSV (it holds zero bytes): save it as CSV in UTF-8")
     return text

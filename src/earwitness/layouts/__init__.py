@@ -84,7 +84,7 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     named: dict[tuple[str, Path], _Named] = {}
     joined = 0
     files = SoundFiles()
-    for row in listing.rows if audio_root is None else (replace(row, folder=audio_root) for row in listing.rows):
+    for row in (replace(row, folder=audio_root or row.folder) for row in listing.rows):
         found = files.find(row.folder, row.fname)
         if found is None and audio_root:
             found = files.find_by_last_parts(audio_root, row.fname)
@@ -93,7 +93,9 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
         try:
             path = _checked(row, found, vocabulary, named, own=listing.own)
         except TableError as error:
-            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, str(error)))
+            near = None if found else files.of_number(row.folder, row.fname)
+            what = f"{error}; did you mean {near}? Spreadsheets drop zeros at the front" if near else str(error)
+            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, what))
             continue
         earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
         if earlier.row is row:

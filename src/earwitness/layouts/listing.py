@@ -48,6 +48,8 @@ class Listing:
 
 
 _OPTIONAL = ("split", "usage")
+# What a spreadsheet shows in a cell whose formula failed.
+_FAILED = {"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
 
 
 def rows_of(
@@ -85,8 +87,17 @@ def rows_of(
             recordings=split_labels(
                 record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
             ),
-            fault=fault,
+            fault=fault or _fault_of(record, (fname, labels)),
         )
+
+
+def _fault_of(record: Record, columns: Sequence[str]) -> str | None:
+    """The line on a cell of `columns` in which a spreadsheet shows that a formula failed, if there is one."""
+    failed = (column for column in columns if record.cells.get(column, "").upper() in _FAILED)
+    column = next(failed, None)
+    return (
+        column and f"{record.where}, {column}: {record.cells[column]} is a formula that failed: write what it should be"
+    )
 
 
 def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, str | None]:

@@ -13,11 +13,15 @@ from ..audio import SUFFIXES
 
 @dataclass
 class _Listing:
-    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so."""
+    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so.
+
+    numbers: sound files whose stem is a number, by that number without zeros at its front.
+    """
 
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     alike: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     folders: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    numbers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SoundFiles:
@@ -51,6 +55,11 @@ class SoundFiles:
         ends = ("/".join(name.parts[start:]) for start in range(1, len(name.parts)))
         return next((found for end in ends if (found := self.find(root, end))), None)
 
+    def of_number(self, folder: Path, fname: str) -> str | None:
+        """The only sound file in `folder` whose name is the number `fname`, but for zeros at its front; else None."""
+        names = self._listed(folder).numbers.get(fname.lstrip("0"), []) if fname.isdecimal() else []
+        return names[0] if len(names) == 1 else None
+
     def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
         *between, name = Path(fname.replace("\\", "/")).parts or ("",)
         for part in between:
@@ -81,6 +90,8 @@ def _listing(folder: Path) -> _Listing:
                 stem = Path(entry.name).stem
                 found.by_stem[stem].append(entry.name)
                 found.alike[_plain(stem)].append(entry.name)
+                if stem.isdecimal() and _sounds([entry.name]):
+                    found.numbers[stem.lstrip("0")].append(entry.name)
             else:
                 found.folders[_plain(entry.name)].append(entry.name)
     return found
