@@ -122,13 +122,15 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
     (tmp_path / "mine" / "list.csv").write_text("file;tag\nc.wav;Bark\n")
     answer = earwitness("prepare", tmp_path / "mine", "--out", tmp_path / "store", "--workers", 1)
     table, first = tmp_path / "mine" / "list.csv", tmp_path / "mine" / "c.wav"
-    assert answer.out.splitlines()[:5] == [
+    assert answer.out.splitlines()[:6] == [
         f"{tmp_path / 'mine'}: read as a folder for each class; 2 classes: Bark, bark",
-        f"note: no list of clips, so not read: {table} line 1: no column 'fname' among 'file, tag': "
-        "give one of them that name",
-        f"note: 2 sound files are in no class's folder, so not read; the first is {first}",
+        "note: 1 sound file in folders within those of classes have the label of the outer one; the first is "
+        "Bark/deeper/d.wav",
+        f"note: {table}: a list of clips whose columns have other names, so folders of classes go before it, and it "
+        "is not read: give its path to have it read",
+        f"note: 1 sound files are in no class's folder, so not read; the first is {first}",
         "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
-        "2 classes have one clip to learn from, or none: Bark, bark",
+        "1 class has one clip to learn from, or none: bark",
     ]
 
 
@@ -159,6 +161,17 @@ def test_prepare_keeps_short_what_it_says_of_many_classes(tmp_path: Path, earwit
     clips.write_text("fname,labels\na.wav,Rare\n")
     said = earwitness("prepare", clips, "--out", tmp_path / "other", "--workers", 1).out.splitlines()
     assert "1 class has one clip to learn from, or none: Rare" in said
+
+
+def test_prepare_a_table_whose_sound_is_elsewhere(tmp_path: Path, earwitness: Earwitness) -> None:
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds" / "a.wav", tone("Bark", seconds=0.2, seed=1), 32_000)
+    (tmp_path / "clips.csv").write_text("file,tag\na.wav,Bark\na.wav,Meow\n")
+    call = ("prepare", tmp_path / "clips.csv", "--out", tmp_path / "store", "--workers", 1)
+    answer = earwitness(*call, "--audio-root", tmp_path / "sounds")
+    assert answer.status == 0 and "note: clips.csv: column 'file' as fname, 'tag' as labels\n" in answer.out
+    (clip,) = Store(tmp_path / "store").clips
+    assert (clip.path, clip.labels) == (tmp_path / "sounds" / "a.wav", ("Bark", "Meow"))
 
 
 def test_prepare_lists_what_is_left_out(own_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earwitness.errors import TableError
-from earwitness.labels import Vocabulary
+from earwitness.labels import Vocabulary, misspelt
 
 THREE = Vocabulary(("Bark", "Meow", "Bathtub_(filling_or_washing)"))
 
@@ -97,6 +97,36 @@ def test_equal_names_make_equal_vocabularies():
     THREE.index("Bark")  # what it remembers of this must not count
     assert Vocabulary(THREE.names) == THREE
     assert hash(Vocabulary(THREE.names)) == hash(THREE)
+
+
+@pytest.mark.parametrize(
+    ("rare", "other"),
+    [
+        ("Knok", "Knock"), ("Konck", "Knock"), ("knokc", "Knock"), ("Bas_drum", "Bass drum"), ("Hihat", "Hi-hat"),
+        ("Barks", "Bark"), ("Bushes", "Bush"), ("Acoustic_gitar", "Acoustic_guitar"),
+    ],
+)  # fmt: skip
+def test_a_name_that_may_be_another_misspelt(rare, other):
+    assert misspelt({other: 40, "Purr": 9, rare: 2}) == [(rare, other)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Take 12", "Take 13"), ("Bark2", "Bark"), ("Male_speech", "Female_speech"), ("Parus_major", "Parus_minor"),
+        ("Bark", "Park"), ("Call type a", "Call type b"), ("bark", "Bark"), ("Car_door", "Cat_door"),
+    ],
+)  # fmt: skip
+def test_names_that_are_no_misspelling(one, other):
+    assert misspelt({one: 1, other: 40}) == misspelt({one: 40, other: 1}) == []
+
+
+def test_names_as_frequent_as_each_other_are_two_classes_but_for_a_plural():
+    assert misspelt({"Rain": 40, "Train": 20, "Crow": 9, "Crows": 9}) == [("Crow", "Crows")]
+
+
+def test_a_thousand_names_are_compared_soon():
+    assert misspelt({f"Species name {number}": 1 + number % 5 for number in range(1000)}) == []
 
 
 def test_names_that_look_alike():

@@ -399,6 +399,41 @@ def test_folders_of_roles_and_classes(tmp_path):
     ]
 
 
+def test_files_deeper_in_a_class_are_of_that_class(tmp_path):
+    put(tmp_path, dict.fromkeys(("Hiss/site1/a.wav", "Hiss/site2/x/a.wav", "Knock/a.wav", "Knock/.b/c.wav"), ""))
+    dataset = read_dataset(tmp_path)
+    assert [(clip.fname, clip.labels) for clip in dataset.clips] == [
+        ("Hiss/site1/a.wav", ("Hiss",)),
+        ("Hiss/site2/x/a.wav", ("Hiss",)),
+        ("Knock/a.wav", ("Knock",)),
+    ]
+    what = "2 sound files in folders within those of classes have the label of the outer one; the first is "
+    assert dataset.remarks == (f"{what}Hiss/site1/a.wav",)
+
+
+def test_files_deeper_in_a_class_in_folders_of_roles(tmp_path):
+    put(tmp_path, dict.fromkeys(("train/Hiss/a.wav", "train/Hiss/b/a.wav", "test/Hiss/a.wav"), ""))
+    dataset = read_dataset(tmp_path)
+    assert Counter((clip.role, clip.labels) for clip in dataset.clips) == {
+        ("curated", ("Hiss",)): 2,
+        ("test", ("Hiss",)): 1,
+    }
+    assert [remark.partition(" in folders")[0] for remark in dataset.remarks] == ["1 sound file"]
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("a.wav", "b.wav"), "; it holds 2 sound files in no folder, the first a.wav: put them in a folder for each"),
+        (("site1/Hiss/a.wav", "site1/Knock/b.wav"), "; sound files lie deeper, as site1/Hiss/a.wav: give {}/site1 if"),
+    ],
+)
+def test_what_is_seen_where_no_folder_is_that_of_a_class(tmp_path, names, seen):
+    with pytest.raises(TableError) as caught:
+        read_dataset(put(tmp_path, dict.fromkeys(names, "")))
+    assert seen.format(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_class_may_be_called_test(tmp_path):
     put(tmp_path, {"test/a.wav": "", "Bark/a.wav": ""})
     assert read_dataset(tmp_path).vocabulary.names == ("Bark", "test")
@@ -538,6 +573,108 @@ def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp
         read_dataset(root)
 
 
+def test_rows_of_one_file_are_one_clip_with_the_labels_of_all(tmp_path):
+    table = (
+        "fname,labels,split,recording,usage\na.wav,Bark,noisy,r,\nb.wav,Meow,,,\nA.WAV,Meow,noisy,s,\n"
+        "a.wav,Bark;Purr,noisy,r,\nb.wav,Bark,test,,P\na.flac,Hiss,noisy,,\n"
+    )
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    assert [(clip.fname, clip.role, clip.labels, clip.recordings) for clip in dataset.clips] == [
+        ("a.wav", "noisy", ("Bark", "Meow", "Purr"), ("r", "s")),
+        ("b.wav", "curated", ("Meow",), ()),
+        ("b.wav", "test", ("Bark",), ()),
+    ]
+    assert dataset.remarks == ("2 rows of clips that have a row already: a clip has the labels of all its rows",)
+    assert "clips.csv line 7, fname: a.flac was named before (" in only_problem(dataset).what
+
+
+@pytest.mark.parametrize("times", ["Begin Time (s),End Time (s)", "onset,OFFSET", "start_seconds,end_seconds"])
+def test_parts_of_files_are_not_read_which_is_said(tmp_path, times):
+    table = f"fname,{times},labels\na.wav,0,1,Bark\na.wav,1,2,Meow\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert [clip.labels for clip in dataset.clips] == [("Bark", "Meow")]
+    (remark, _) = dataset.remarks
+    assert remark.startswith(f"clips.csv: parts of files ({times.replace(',', ', ')}) are not read: a label counts for")
+
+
+def test_columns_by_other_names(tmp_path):
+    table = "File Name;SPECIES;Checked;note;Usage\na.wav;Bark;x;;\nb.wav;Meow;;why;\nc.wav;Bark;No;;\nd.wav;Meow;1;;\n"
+    root = put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}})
+    dataset = read_dataset(root)
+    assert [(clip.labels, clip.role) for clip in dataset.clips] == [
+        (("Bark",), "curated"),
+        (("Meow",), "noisy"),
+        (("Bark",), "noisy"),
+        (("Meow",), "curated"),
+    ]
+    assert dataset.remarks == (
+        "clips.csv: column 'File Name' as fname, 'SPECIES' as labels",
+        "clips.csv: no column split: clips with a yes in 'Checked' are curated, the others noisy",
+        "clips.csv: columns that are not read: note",
+    )
+    assert read_dataset(root / "clips.csv") == dataset
+    (root / "d.wav").unlink()
+    assert "clips.csv line 5, File Name: no sound file d.wav in" in only_problem(read_dataset(root)).what
+
+
+def test_a_name_as_it_should_be_goes_before_another_and_a_split_before_what_was_checked(tmp_path):
+    table = "file,Fname,labels,tag,verified,Split\nb.wav,a.wav,Bark,Meow,0,train\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
+    assert [(clip.fname, clip.labels, clip.role) for clip in dataset.clips] == [("a.wav", ("Bark",), "curated")]
+    assert dataset.remarks == ("clips.csv: columns that are not read: file, tag, verified",)
+    put(tmp_path, {"clips.csv": "fname,labels,checked\na.wav,Bark,yes\na.flac,Bark,perhaps\n"})
+    complaint = "clips.csv line 3, checked: unknown checked 'perhaps': use one of 1, yes, true, x, 0, no, false"
+    assert complaint in only_problem(read_dataset(tmp_path)).what
+
+
+def test_a_list_by_other_names_comes_after_folders_of_classes(tmp_path):
+    root = put(tmp_path, {"Bark/a.wav": "", "list.csv": "path,class\nBark/a.wav,Meow\n"})
+    dataset = read_dataset(root)
+    assert dataset.vocabulary.names == ("Bark",)
+    (remark,) = dataset.remarks
+    assert remark.startswith(f"{root / 'list.csv'}: a list of clips whose columns have other names, so folders of")
+    assert remark.endswith("give its path to have it read")
+    assert read_dataset(root / "list.csv").vocabulary.names == ("Meow",)
+
+
+@pytest.mark.parametrize(
+    ("title", "header"),
+    [
+        ("Sounds, spring 2019;\n\n", "fname;labels"),
+        ("Sounds of spring\nby me\n", "Filename,labels"),
+        ("A;B\n", "path\ttag"),
+    ],
+)
+def test_a_title_above_the_header(tmp_path, title, header):
+    separator = next(one for one in ",;\t" if one in header)
+    table = f"{title}{header}\na.wav{separator}Bark\nb.wav\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": ""}))
+    line = 1 + title.count("\n")
+    assert [clip.labels for clip in dataset.clips] == [("Bark",)]
+    assert dataset.remarks[0] == f"clips.csv: the header is in line {line}; what is above is not read"
+    assert f"clips.csv line {line + 2}: 1 cells under a header of 2" in only_problem(dataset).what
+
+
+def test_a_title_in_a_spreadsheet_and_a_header_further_down_than_one_looks(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["Sounds of spring"],
+        [],
+        ["File", "Label", "Verified", "note"],
+        ["a.wav", "Bark", True],
+        ["b.wav", "Bark"],
+    ):
+        book.active.append(row)
+    root = put(tmp_path, {"a.wav": "", "b.wav": ""})
+    book.save(root / "tags.xlsx")
+    dataset = read_dataset(root)
+    assert [(clip.fname, clip.role) for clip in dataset.clips] == [("a.wav", "curated"), ("b.wav", "noisy")]
+    assert dataset.remarks[0] == "tags.xlsx: the header is in line 3; what is above is not read"
+    put(root, {"tags.csv": "a title\n" * 5 + "fname,labels\na.wav,Bark\n"})
+    with pytest.raises(TableError, match=r"tags\.csv line 1: no columns 'fname' and 'labels' among 'a title'"):
+        read_dataset(root / "tags.csv")
+
+
 def test_csv_with_recordings(tmp_path):
     table = 'fname,labels,recording\na.wav,Bark,77\nb.wav,Bark,"77, x y"\nc.wav,Meow,a;b;a\nd.wav,Meow,\n'
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcd"}}))
@@ -549,6 +686,71 @@ def test_csv_with_absolute_names_elsewhere(tmp_path):
     put(tmp_path, {"lists/clips.csv": f"fname,labels\n{tmp_path / 'sounds' / 'a.wav'},Bark\n"})
     (clip,) = read_dataset(tmp_path / "lists").clips
     assert clip.path == tmp_path / "sounds" / "a.wav"
+
+
+def test_sound_of_a_table_elsewhere(tmp_path):
+    rows = ("day1/a.wav", "C:\\Me\\Day1\\b.wav", "/media/me/disk/day2/c.wav", "/gone/day2/a", "day2/d.wav", "/x/y.wav")
+    table = "fname,labels\n" + "".join(f"{row},Bark\n" for row in rows)
+    put(tmp_path, {"desk/clips.csv": table, "desk/vocabulary.csv": "0,Bark\n1,Meow\n", "desk/day2/d.wav": ""})
+    there = [tmp_path / "disk" / name for name in ("day1/a.wav", "day1/b.wav", "day2/c.wav", "day2/a.flac")]
+    put(tmp_path, {str(path): "" for path in [*there, tmp_path / "disk" / "a.wav"]})
+    for given in (tmp_path / "desk" / "clips.csv", tmp_path / "desk"):
+        dataset = read_dataset(given, audio_root=tmp_path / "disk")
+        assert [clip.path for clip in dataset.clips] == there
+        assert len(dataset.vocabulary) == 2
+        assert [problem.fname for problem in dataset.problems] == ["day2/d.wav", "/x/y.wav"]
+        assert f"no sound file day2/d.wav in {tmp_path / 'disk'}" in dataset.problems[0].what
+
+
+def test_an_audio_root_that_cannot_be_meant(tmp_path):
+    put(tmp_path, {"Bark/a.wav": ""})
+    with pytest.raises(
+        TableError, match=r"nowhere: no such folder; give the one that holds the sound files to --audio"
+    ):
+        read_dataset(tmp_path, audio_root=tmp_path / "nowhere")
+    with pytest.raises(
+        TableError, match=r"read as a folder for each class, whose sound lies in .* leave --audio-root out"
+    ):
+        read_dataset(tmp_path, audio_root=tmp_path)
+
+
+def test_a_class_that_may_be_another_misspelt_is_remarked_on(tmp_path):
+    rows = [f"{number}.wav,{'Knok' if number < 2 else 'Knock'}\n" for number in range(8)]
+    put(tmp_path, {"clips.csv": "fname,labels\n" + "".join(rows), **{f"{number}.wav": "" for number in range(8)}})
+    assert read_dataset(tmp_path).remarks == ("Knok (2 clips): did you mean Knock (6)?",)
+    put(tmp_path, {"vocabulary.csv": "0,Knock\n1,Knok\n"})
+    assert read_dataset(tmp_path).remarks == ()
+
+
+def test_classes_that_may_be_misspelt_are_told_of_in_short(tmp_path):
+    names = [f"Word{letter}" for letter in "abcdefg"]
+    put(tmp_path, {f"{folder}/a.wav": "" for name in names for folder in (f"{name}zz", f"{name}zzs")})
+    remarks = read_dataset(tmp_path).remarks
+    assert len(remarks) == 6 and remarks[-1] == "2 more classes have names near others'"
+
+
+def test_cells_that_a_spreadsheet_spoilt_are_bad_rows(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["fname", "labels", "note"],
+        [1, "Bark", "#N/A"],
+        [7, "Bark"],
+        ["a.wav", "#N/A"],
+        ["#REF!", "Bark"],
+        ["a.wav", "Bark", "#N/A"],
+    ):
+        book.active.append(row)
+    root = put(tmp_path, dict.fromkeys(("a.wav", "0001.wav", "007.wav", "07.wav", "01.txt"), ""))
+    book.save(root / "tags.xlsx")
+    dataset = read_dataset(root)
+    assert dataset.vocabulary.names == ("Bark",)
+    assert [clip.fname for clip in dataset.clips] == ["a.wav"]
+    dropped, two, label, name = (problem.what for problem in dataset.problems)
+    assert "line 2, fname: no sound file 1 in" in dropped
+    assert dropped.endswith("; did you mean 0001.wav? Spreadsheets drop zeros at the front")
+    assert "line 3, fname: no sound file 7 in" in two and "did you mean" not in two
+    assert label.endswith("tags.xlsx line 4, labels: #N/A is a formula that failed: write what it should be")
+    assert name.endswith("tags.xlsx line 5, fname: #REF! is a formula that failed: write what it should be")
 
 
 def test_vocabulary_beside_a_csv_and_other_tables_around_it(tmp_path):
@@ -645,7 +847,14 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
     ("table", "complaint"),
     [
         ("name,labels\na.wav,Bark\n", r"clips\.csv line 1: no column 'fname' among 'name, labels'"),
-        ("fname|labels\na.wav|Bark\n", r"no column 'fname' among 'fname|labels'".replace("|", r"\|")),
+        (
+            "fname|labels\na.wav|Bark\n",
+            r"line 1: no columns 'fname' and 'labels' among 'fname\|labels': give them these",
+        ),
+        (
+            "file,Path,label\na.wav,b,Bark\n",
+            r"line 1: no column 'fname', and 'file' and 'Path' may each be meant: give",
+        ),
         ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels' .*: leave one"),
         ("", r"clips\.csv: empty"),
         ("fname,labels\n", r"no row of its tables has a label"),
@@ -659,7 +868,23 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
         ('fname,labels\na.wav,"Bark\n', r"clips\.csv line 2: not a CSV"),
         (b"fname,labels\na.wav,B\xe9\n", r"clips\.csv line 2: not UTF-8"),
         ("fname,labels\n".encode("utf-16") + b"x", r"clips\.csv line 2: not UTF-8"),
-        (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV"),
+        (
+            b"fname,labels\na.wav,B\xe9\n",
+            r"line 2: not UTF-8 text: save it as CSV in UTF-8 \('CSV UTF-8' in Excel's list\)$",
+        ),
+        (b"RIFF\0\0\0\0WAVE", r"clips\.csv: not a CSV but a sound file: give the table that names it, or its folder$"),
+        (b"\xff\xfb\x90\0", r"clips\.csv: not a CSV but a sound file"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1",
+            r"clips\.csv: not a CSV but an old Excel file \(\.xls\): save it as \.xlsx, or as CSV",
+        ),
+        (b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml", r"not a CSV but an Excel file \(\.xlsx\): give its name that"),
+        (
+            b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+            r"not a CSV but an OpenDocument file \(\.ods\): save it as \.xlsx, or as CSV in UTF-8$",
+        ),
+        (b"PK\x03\x04" + bytes(26) + b"a.wav", r"not a CSV but a zip archive: unpack it; of a spreadsheet, save it"),
+        ("FORMAT,\u00e9\n", r"line 1: no columns 'fname' and 'labels' among 'FORMAT, \u00e9'"),
     ],
 )
 def test_table_that_cannot_be_used(tmp_path, table, complaint):
@@ -681,8 +906,8 @@ def test_no_dataset_there(tmp_path):
     put(tmp_path / "sheets", {"tags.ods": "PK", "a.wav": ""})
     with pytest.raises(TableError, match=r"no dataset found: .*tags\.ods: save it as \.xlsx, or as CSV in UTF-8$"):
         read_dataset(tmp_path / "sheets")
-    put(tmp_path / "tables", {"one.csv": "file,tag\n", "two.csv": "file,tag\n", "a.wav": ""})
-    with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'fname' among 'file, tag'"):
+    put(tmp_path / "tables", {"one.csv": "file,tga\n", "two.csv": "file,tga\n", "a.wav": ""})
+    with pytest.raises(TableError, match=r"no dataset found: .*one\.csv line 1: no column 'labels' among 'file, tga'"):
         read_dataset(tmp_path / "tables")
     lists = {"one.csv": "fname,labels\n", "two.csv": "fname,labels\n"}
     with pytest.raises(TableError, match=r"more than one clip list \(one\.csv, two\.csv\)"):

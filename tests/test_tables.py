@@ -13,6 +13,7 @@ from earwitness.labels import Vocabulary
 from earwitness.tables import (
     Record,
     csv_text,
+    first_rows,
     read_header,
     read_records,
     read_rows,
@@ -100,10 +101,25 @@ def test_a_column_asked_for_may_be_in_another_letter_case(tmp_path):
 
 def test_read_rows_wants_its_columns_and_whole_rows(tmp_path):
     put(tmp_path, {"t.csv": "a,b\n1,2\n3\n"})
+    with pytest.raises(TableError, match=r"t\.csv line 1: no columns 'd' and 'c' among 'a, b': give them these names"):
+        read_rows(tmp_path / "t.csv", ("d", "a", "c"))
     with pytest.raises(TableError, match="no column 'c'"):
         read_rows(tmp_path / "t.csv", ("a", "c"))
     with pytest.raises(TableError, match=r"t\.csv line 3: 1 cells under a header of 2"):
         read_rows(tmp_path / "t.csv", ("a",))
+
+
+def test_the_first_rows_are_read_by_themselves_and_the_others_from_a_line_on(tmp_path):
+    text = "\ufeffa title\r\n;;\r\n a ;b\r\n1;2\r\n" + 'x;"not closed\r\n'
+    place = put(tmp_path, {"t.csv": text}) / "t.csv"
+    assert first_rows(place, 2) == [(1, ["a title"]), (3, ["a", "b"])]
+    assert first_rows(tmp_path / "nowhere.csv", 2) == []
+    put(tmp_path, {"t.csv": text.rpartition("x")[0] + "3;4"})
+    first, second = read_records(place, ("a",), header_line=3)
+    assert (first, second) == (
+        Record(f"{place} line 4", {"a": "1", "b": "2"}),
+        Record(f"{place} line 5", {"a": "3", "b": "4"}),
+    )
 
 
 # --- scores ---

@@ -59,7 +59,7 @@ class Dataset:
 
     known_bad: those of the clips that the dataset's own authors name as wrong. left_out: clips that are
     left out because the user wants it, which is no problem. layout: as what it was read, as docs/data.md calls it.
-    remarks: what lies there and was not read, a line each.
+    remarks: how it was read and what was not, where that may not be meant, a line each.
     """
 
     root: Path

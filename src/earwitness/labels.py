@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,8 +49,7 @@ class Vocabulary:
         """Groups of names that only letter case, spaces, punctuation or the encoding of accents tell apart."""
         found: dict[str, list[str]] = {}
         for name in self.names:
-            plain = unicodedata.normalize("NFC", name).casefold()
-            found.setdefault(re.sub(r"[\W_]+", " ", plain).strip(), []).append(name)
+            found.setdefault(" ".join(_words(name)), []).append(name)
         return tuple(tuple(names) for names in found.values() if len(names) > 1)
 
     def index(self, name: str, *, where: str | None = None) -> int:
@@ -104,3 +104,57 @@ class Vocabulary:
         """The known name most like `name`, however unlike; letter case does not count."""
         known = {candidate.casefold(): candidate for candidate in self.names}
         return known[get_close_matches(name.casefold(), known, n=1, cutoff=0)[0]]
+
+
+# A misspelt name is rarer than the right one; two names as frequent as each other are more likely two classes.
+_TIMES_RARER = 3
+_SHORTEST_WORD = 3
+_HIGH_RATIO = 0.85
+
+
+def misspelt(clips: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Pairs of names of which the first may be the second misspelt; `clips` are how many each has.
+
+    Those are names that differ in one letter of one word, or in two that changed places, where the first has a third
+    of the other's clips at most; and names that differ in blanks or a plural alone, of which the rarer is the first.
+    Names that differ in a digit are none, nor those that `Vocabulary.alike` has. The work grows with the names, not
+    with their pairs.
+    """
+    sharing: dict[str, list[str]] = {}
+    for name in clips:
+        for spelling in _less_a_letter(_joined(name)):
+            sharing.setdefault(spelling, []).append(name)
+    pairs = {pair for names in sharing.values() for pair in combinations(names, 2)}
+    ordered = (sorted(pair, key=lambda name: (clips[name], name)) for pair in pairs)
+    return sorted((rare, other) for rare, other in ordered if _may_be_one(rare, other, clips))
+
+
+def _may_be_one(rare: str, other: str, clips: Mapping[str, int]) -> bool:
+    mine, others = _words(rare), _words(other)
+    if mine == others or re.sub(r"\D", "", rare) != re.sub(r"\D", "", other):
+        return False
+    shorter, longer = sorted((_joined(rare), _joined(other)), key=len)
+    if longer == shorter or (len(shorter) >= _SHORTEST_WORD and longer in (f"{shorter}s", f"{shorter}es")):
+        return True
+    differing = [(one, two) for one, two in zip(mine, others, strict=False) if one != two]
+    if len(mine) != len(others) or len(differing) > 1 or clips[rare] * _TIMES_RARER > clips[other]:
+        return False
+    ((one, two),) = differing
+    swapped = sorted(one) == sorted(two)
+    return min(len(one), len(two)) >= _SHORTEST_WORD and (
+        swapped or SequenceMatcher(None, one, two, autojunk=False).ratio() >= _HIGH_RATIO
+    )
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, without what does not tell names apart."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).split()
+
+
+def _joined(name: str) -> str:
+    return "".join(_words(name))
+
+
+def _less_a_letter(text: str) -> set[str]:
+    """A text, and what is left of it without one of its letters, or a plural's two: texts that share one are near."""
+    return {text, text.removesuffix("es"), *(text[:place] + text[place + 1 :] for place in range(len(text)))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,21 @@ def is_sheet(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith("~$")
 
 
-def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+def read_lines(path: Path, first_line: int = 1) -> list[tuple[int, list[str]]]:
     """The rows of the first sheet that hold anything: the number of each, from 1, and its cells as text, stripped.
 
-    A row that ends before the first one does has empty cells there, as a spreadsheet shows it. Of a formula the value
-    counts that was last computed. Raises TableError for a file that is no spreadsheet or cannot be read.
+    What stands above `first_line` is left out. A row that ends before the first one does has empty cells there, as a
+    spreadsheet shows it. Of a formula the value counts that was last computed. Raises TableError for a file that is no
+    spreadsheet or cannot be read.
     """
-    held = list(_held(path))
+    held = [(number, row) for number, row in _held(path) if number >= first_line]
     width = len(held[0][1]) if held else 0
     return [(number, row + [""] * (width - len(row))) for number, row in held]
 
 
-def first_line(path: Path) -> list[str]:
-    """The cells of the first row that holds anything, [] where none does. Raises TableError as `read_lines`."""
-    return next((row for _, row in _held(path)), [])
+def first_lines(path: Path, most: int) -> list[tuple[int, list[str]]]:
+    """The first of the rows that hold anything, `most` at most. Raises TableError as `read_lines`."""
+    return list(islice(_held(path), most))
 
 
 def _held(path: Path) -> Iterator[tuple[int, list[str]]]:

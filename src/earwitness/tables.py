@@ -4,8 +4,10 @@ import codecs
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +18,9 @@ from . import sheets
 from .errors import TableError
 from .files import atomic_path
 from .labels import Vocabulary
+
+# What is read of a CSV to see its header; a row of thousands of columns is shorter.
+_BEGINNING_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,19 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [dict(record.cells) for record in records]
 
 
-def read_records(path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = ()) -> list[Record]:
+def read_records(
+    path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = (), header_line: int = 1
+) -> list[Record]:
     """The rows of a CSV with a header that has all `columns`; a row that is too short or long has a `fault`.
 
-    These columns and those that are `optional` may be in any letter case. Blank rows are left out. Raises TableError
-    for a file that is no UTF-8 CSV, and for a missing column.
+    These columns and those that are `optional` may be in any letter case. Blank rows are left out, and so is what
+    stands above `header_line`, counted from 1. Raises TableError for a file that is no UTF-8 CSV, and for missing
+    columns, all of them at once.
     """
     place = Path(path)
-    header, records = _header_and_records(place)
+    header, records = _header_and_records(place, header_line)
     header = _as_asked(header, (*columns, *optional))
-    _require_columns(place, header, *columns)
+    _require_columns(place, header_line, header, columns)
     return [
         Record(f"{place} line {line}", dict(zip(header, cells, strict=False)), _length_fault(cells, header))
         for line, cells in records
@@ -83,15 +91,24 @@ def has_columns(path: Path, *columns: str) -> bool:
 
     Whatever follows: a table that is none further down is to be refused as what its header says it is.
     """
+    return any(set(columns) <= set(_as_asked(cells, columns)) for _, cells in first_rows(path, 1))
+
+
+def first_rows(path: Path, most: int) -> list[tuple[int, list[str]]]:
+    """The first rows of a table that hold anything, `most` at most: the line of each, from 1, and its cells, stripped.
+
+    Only the beginning of a CSV is read, and each of its lines by itself, with separators of its own, as a title above
+    a header has others. No rows for a file that is no table.
+    """
     try:
         if sheets.is_sheet(path):
-            cells = sheets.first_line(path)
-        else:
-            first = _first_line(_decoded(path.read_bytes(), errors="replace"))
-            cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
+            return sheets.first_lines(path, most)
+        with path.open("rb") as stream:
+            lines = _lines(_decoded(stream.read(_BEGINNING_BYTES), errors="replace"))
+        held = ((number, line) for number, line in enumerate(lines, start=1) if _holds_cells(line))
+        return [(number, _cells(line)) for number, line in islice(held, most)]
     except (OSError, csv.Error, TableError):
-        return False
-    return set(columns) <= set(_as_asked([cell.strip() for cell in cells], columns))
+        return []
 
 
 def read_header(path: str | Path) -> list[str]:
@@ -99,27 +116,27 @@ def read_header(path: str | Path) -> list[str]:
     return _header_and_records(Path(path))[0]
 
 
-def read_lines(path: str | Path) -> list[tuple[int, list[str]]]:
+def read_lines(path: str | Path, first_line: int = 1) -> list[tuple[int, list[str]]]:
     """The rows of a table that hold anything: the line each starts on, from 1, and its cells, stripped.
 
-    A CSV may have a byte order mark, any line ends, and semicolons or tabs in place of commas; of a spreadsheet (.xlsx)
-    the first sheet counts. Raises TableError for a file that is neither, or no text in UTF-8.
+    What stands above `first_line` is left out. A CSV may have a byte order mark, any line ends, and semicolons or tabs
+    in place of commas; of a spreadsheet (.xlsx) the first sheet counts. Raises TableError for a file that is neither,
+    or no text in UTF-8.
     """
     place = Path(path)
     if sheets.is_sheet(place):
-        return sheets.read_lines(place)
-    text = _text(place)
+        return sheets.read_lines(place, first_line)
+    lines = _lines(_text(place))[first_line - 1 :]
     records = []
-    line = 1
+    line = first_line
     try:
-        reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True, skipinitialspace=True
-        )
+        delimiter = _delimiter(next(filter(_holds_cells, lines), ""))
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 records.append((line, stripped))
-            line = reader.line_num + 1
+            line = reader.line_num + first_line
     except csv.Error as error:
         raise TableError(f"{place} line {line}: not a CSV ({error}): check its quotes") from error
     return records
@@ -239,14 +256,39 @@ def _write_rows(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[A
     writer.writerows(rows)
 
 
+# How files begin that are often given for a table, what they are, and what to do.
+_SAVE = "save it as .xlsx, or as CSV in UTF-8"
+_SOUND = ("a sound file", "give the table that names it, or its folder")
+_KINDS = (
+    (rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis", "an OpenDocument file (.ods)", _SAVE),
+    (rb"PK\x03\x04.*xl/workbook", "an Excel file (.xlsx)", "give its name that ending"),
+    (rb"PK\x03\x04", "a zip archive", "unpack it; of a spreadsheet, " + _SAVE),
+    (rb"\xd0\xcf\x11\xe0", "an old Excel file (.xls)", _SAVE),
+    (rb"%PDF", "a PDF", "give the table itself as CSV in UTF-8"),
+    # A header may begin with these letters, but no text holds such bytes.
+    (rb"(?=.{0,4096}[\x00-\x08])(RIFF|fLaC|OggS|ID3|FORM|\xff[\xfb\xf3\xf2]|.{4}ftyp)", *_SOUND),
+)
+
+
+def _require_text(path: Path, content: bytes) -> None:
+    """Raises TableError for a file whose beginning says that it is of another kind than text."""
+    for beginning, kind, remedy in _KINDS:
+        if re.match(beginning, content, re.DOTALL):
+            raise TableError(f"{path}: not a CSV but {kind}: {remedy}")
+
+
 def _text(path: Path) -> str:
     try:
-        text = _decoded(path.read_bytes())
+        content = path.read_bytes()
+        _require_text(path, content)
+        text = _decoded(content)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise TableError(f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8") from error
+        raise TableError(
+            f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8 ('CSV UTF-8' in Excel's list)"
+        ) from error
     if "\0" in text:
         raise TableError(f"{path}: not a CSV (it holds zero bytes): save it as CSV in UTF-8")
     return text
@@ -264,9 +306,20 @@ def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
     return [wanted.get(cell.lower(), cell) for cell in header]
 
 
-def _first_line(text: str) -> str:
-    """The first line that holds more than separators."""
-    return next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+def _lines(text: str) -> list[str]:
+    """The lines of a text as the csv module counts them, each with its end."""
+    return list(io.StringIO(text, newline=""))
+
+
+def _holds_cells(line: str) -> bool:
+    """Tells whether a line holds more than separators."""
+    return bool(line.strip(" ,;\t\r\n"))
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line by itself, stripped."""
+    row = next(csv.reader([line], delimiter=_delimiter(line), skipinitialspace=True), [])
+    return [cell.strip() for cell in row]
 
 
 def _delimiter(first: str) -> str:
@@ -278,9 +331,9 @@ def _delimiter(first: str) -> str:
     return next(several, ",")
 
 
-def _header_and_records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The first row of a CSV, and the others. Raises TableError as `read_lines` does, and for an empty file."""
-    records = read_lines(path)
+def _header_and_records(path: Path, header_line: int = 1) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The first row of a CSV from a line on, and the others. TableError as `read_lines`, and for an empty file."""
+    records = read_lines(path, header_line)
     if not records:
         raise TableError(f"{path}: empty: it needs a header and rows")
     header = records[0][1]
@@ -295,12 +348,15 @@ def _without_padding(cells: list[str], width: int) -> list[str]:
     return cells[:end]
 
 
-def _require_columns(path: Path, header: Sequence[str], *names: str) -> None:
+def _require_columns(path: Path, line: int, header: Sequence[str], names: Sequence[str]) -> None:
+    missing = [repr(name) for name in names if name not in header]
+    where = f"{path} line {line}"
+    if missing:
+        what, remedy = ("column", "one of them that name") if len(missing) == 1 else ("columns", "them these names")
+        raise TableError(f"{where}: no {what} {' and '.join(missing)} among {', '.join(header)!r}: give {remedy}")
     for name in names:
-        if header.count(name) != 1:
-            lacking = name not in header
-            trouble, remedy = ("no", "give one of them that name") if lacking else ("more than one", "leave one")
-            raise TableError(f"{path} line 1: {trouble} column {name!r} among {', '.join(header)!r}: {remedy}")
+        if header.count(name) > 1:
+            raise TableError(f"{where}: more than one column {name!r} among {', '.join(header)!r}: leave one")
 
 
 def _check_length(where: str, cells: Sequence[str], header: Sequence[str]) -> None:

@@ -35,6 +35,10 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="decoding processes; default: one for each core")
     ] = None,
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="where the sound files of a table are, if not in its folder"),
+    ] = None,
     corrections: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help='JSON of fname: labels, or "remove"; repeatable, later files win'),
@@ -54,7 +58,8 @@ def prepare(
     from .. import recipe as recipes
 
     features = recipes.load(recipe, settings or []).features
-    found, changes = _as_wished(layouts.read_dataset(dataset), corrections or [], decisions or [], leave_out_known_bad)
+    read = layouts.read_dataset(dataset, audio_root=audio_root)
+    found, changes = _as_wished(read, corrections or [], decisions or [], leave_out_known_bad)
     started = time.perf_counter()
     with bar("decoding") as advance:
         report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)

@@ -5,16 +5,21 @@ where their sound lies, or answers None where the folder is none of its kind. Wh
 becomes a `Problem` and the rest go on; what is wrong about a table as a whole is a TableError.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..dataset import Clip, Dataset, Problem
-from ..errors import TableError
-from ..labels import Vocabulary
+from ..errors import TableError, counted
+from ..labels import Vocabulary, misspelt
 from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
 from .listing import Listing, Row
-from .soundfiles import SoundFiles
+from .soundfiles import SoundFiles, same_name
 
+# Names that may be misspelt are told a line each, as long as there are not more than these.
+_MOST_MISSPELT = 5
 _CLIP_LIST = "a table of clips"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
 LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
@@ -30,49 +35,74 @@ LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
 )
 
 
-def read_dataset(path: str | Path, *, without_sound: bool = False) -> Dataset:
+class _Named(NamedTuple):
+    """The row that named a file first, and the place of its clip."""
+
+    row: Row
+    place: int
+
+
+def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: str | Path | None = None) -> Dataset:
     """The clips of the dataset at `path`: a folder in one of the layouts, or a table of clips.
 
     Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
-    occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same.
-    Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, or a dataset
-    without one usable clip.
+    occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same. With `audio_root` the file
+    names of a table of clips are relative to that folder in place of the table's; an absolute one that is nowhere, of
+    any system, is looked for there by as many of its last parts as match.
+    Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, a dataset
+    without one usable clip, or an `audio_root` that is no folder or stands beside another layout.
     """
     place = Path(path).absolute()
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a table")
+    root = None if audio_root is None else Path(audio_root).absolute()
+    if root and not root.is_dir():
+        raise TableError(f"{root}: no such folder; give the one that holds the sound files to --audio-root")
     if place.is_file():
-        return _judged(_CLIP_LIST, clip_list.read(place), without_sound)
+        return _judged(_CLIP_LIST, clip_list.read(place), without_sound, root)
     for layout, find in LAYOUTS:
         listing = find(place)
         if listing is not None:
-            return _judged(layout, listing, without_sound)
+            if root and layout != _CLIP_LIST:
+                raise TableError(
+                    f"{place}: read as {layout}, whose sound lies in folders of its own: leave --audio-root out"
+                )
+            return _judged(layout, listing, without_sound, root)
     raise TableError(
         f"{place}: no dataset found: it needs the tables of a known one (docs/data.md lists them), one CSV or "
         ".xlsx with the columns fname,labels[,split], or a folder of sound files for each class"
-        + "".join(f"; {reason}" for reason in clip_list.why_not(place)[:1])
+        + "".join(f"; {reason}" for reasons in (folders.why_not, clip_list.why_not) for reason in reasons(place)[:1])
     )
 
 
-def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
+def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path | None) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
     problems: list[Problem] = []
-    named: dict[tuple[str, Path], str] = {}
+    named: dict[tuple[str, Path], _Named] = {}
+    joined = 0
     files = SoundFiles()
-    for row in listing.rows:
+    for row in (replace(row, folder=audio_root or row.folder) for row in listing.rows):
         found = files.find(row.folder, row.fname)
+        if found is None and audio_root:
+            found = files.find_by_last_parts(audio_root, row.fname)
         if found is None and without_sound:
             found = row.folder / row.fname
         try:
-            path = _checked(row, found, vocabulary, named)
+            path = _checked(row, found, vocabulary, named, own=listing.own)
         except TableError as error:
-            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, str(error)))
-        else:
-            named[row.role, path] = row.where
+            near = None if found else files.of_number(row.folder, row.fname)
+            what = f"{error}; did you mean {near}? Spreadsheets drop zeros at the front" if near else str(error)
+            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, what))
+            continue
+        earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
+        if earlier.row is row:
             clips.append(Clip(row.known_as or row.fname, row.labels, path, row.role, row.usage, row.recordings))
+        else:
+            joined += 1
+            clips[earlier.place] = _joined(clips[earlier.place], row)
     if not clips:
         first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
         raise TableError(f"{listing.root}: no usable clip: {first}")
@@ -83,8 +113,35 @@ def _judged(layout: str, listing: Listing, without_sound: bool) -> Dataset:
     ]
     return Dataset(
         listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
-        layout=layout, remarks=listing.remarks,
+        layout=layout, remarks=listing.remarks + _of_joined(joined) + _of_misspelt(listing, clips),
     )  # fmt: skip
+
+
+def _joined(clip: Clip, row: Row) -> Clip:
+    """A clip with what a further row of it says as well."""
+    labels, recordings = (dict.fromkeys(both) for both in (clip.labels + row.labels, clip.recordings + row.recordings))
+    return replace(clip, labels=tuple(labels), usage=clip.usage or row.usage, recordings=tuple(recordings))
+
+
+def _of_joined(rows: int) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    return (f"{counted(rows, 'row')} of clips that have a row already: a clip has the labels of all its rows",)
+
+
+def _of_misspelt(listing: Listing, clips: Sequence[Clip]) -> tuple[str, ...]:
+    """A line on each class that may be another misspelt, where the user names classes and no vocabulary states them."""
+    if not listing.own or listing.vocabulary:
+        return ()
+    times = Counter(label for clip in clips for label in clip.labels)
+    pairs = misspelt(times)
+    remarks = [
+        f"{rare} ({counted(times[rare], 'clip')}): did you mean {other} ({times[other]})?"
+        for rare, other in pairs[:_MOST_MISSPELT]
+    ]
+    if len(pairs) > _MOST_MISSPELT:
+        remarks.append(f"{len(pairs) - _MOST_MISSPELT} more classes have names near others'")
+    return tuple(remarks)
 
 
 def _labels_that_occur(listing: Listing) -> Vocabulary:
@@ -98,10 +155,13 @@ def _labels_that_occur(listing: Listing) -> Vocabulary:
     return Vocabulary.from_labels(label_sets)
 
 
-def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[tuple[str, Path], str]) -> Path:
-    """The row's file, if all is well with the row; `named` tells where each file was named before.
+def _checked(
+    row: Row, found: Path | None, vocabulary: Vocabulary, named: Mapping[tuple[str, Path], _Named], *, own: bool
+) -> Path:
+    """The row's file, if all is well with the row; `named` tells which row named each file first.
 
-    Raises TableError with the line that goes into the row's problem.
+    In a user's `own` table another row may name it again, by the same name. Raises TableError with the line that goes
+    into the row's problem.
     """
     if row.fault:
         raise TableError(row.fault)
@@ -117,6 +177,7 @@ def _checked(row: Row, found: Path | None, vocabulary: Vocabulary, named: dict[t
             f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder "
             "that it is in before its name, or delete the row"
         )
-    if (row.role, found) in named:
-        raise TableError(f"{fname}: {row.fname} was named before ({named[row.role, found]}): delete one")
+    earlier = named.get((row.role, found))
+    if earlier and not (own and same_name(earlier.row.fname, row.fname)):
+        raise TableError(f"{fname}: {row.fname} was named before ({earlier.row.where}): delete one")
     return found

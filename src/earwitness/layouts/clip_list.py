@@ -4,21 +4,29 @@ from pathlib import Path
 
 from .. import sheets, tables
 from ..errors import TableError
+from . import columns
 from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
 
-_NEEDED = ("fname", "labels")
 _OTHER_SPREADSHEETS = {".xls", ".ods", ".numbers"}
 _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
+_CHECKED, _UNCHECKED = ("1", "yes", "true", "x"), ("0", "no", "false", "")
+_ROLE_OF_CHECK = dict.fromkeys(_CHECKED, "curated") | dict.fromkeys(_UNCHECKED, "noisy")
 
 
 def read(table: Path) -> Listing:
     """The clips of a table with `fname,labels[,split][,recording]`; file names are absolute, or relative to its folder.
 
-    Raises TableError where it is no such table.
+    Its columns may have other names that are known, titles may stand above its header, and a clip may have several
+    rows. Raises TableError where it
+    is no such table.
     """
     folder = table.parent
-    rows = rows_of(table, role=role_by("split", _ROLE_OF_SPLIT), folder=folder)
-    return Listing(folder, list(rows), stated_vocabulary([folder]))
+    found = columns.read(table)
+    role = role_by(found.checked, _ROLE_OF_CHECK) if found.checked else role_by("split", _ROLE_OF_SPLIT)
+    rows = rows_of(
+        table, role=role, folder=folder, fname=found.fname, labels=found.labels, header_line=found.header_line
+    )
+    return Listing(folder, list(rows), stated_vocabulary([folder]), remarks=found.remarks, own=True)
 
 
 def find(root: Path) -> Listing | None:
@@ -26,29 +34,42 @@ def find(root: Path) -> Listing | None:
 
     Raises TableError if several have.
     """
-    listed = [table for table in _tables(root) if tables.has_columns(table, *_NEEDED)]
-    # A CSV beside a spreadsheet was most likely made from it.
-    lists = [table for table in listed if not sheets.is_sheet(table)] or listed
-    if len(lists) > 1:
-        names = ", ".join(table.name for table in lists)
-        raise TableError(f"{root}: more than one clip list ({names}): give the path of the one to read")
-    return read(lists[0]) if lists else None
+    return _only([table for table in _tables(root) if columns.is_list(table, by_any_name=False)])
 
 
 def find_any(root: Path) -> Listing | None:
-    """The clips of the only table in `root`, taken as it is: if it is no clip list, reading it tells what it lacks."""
-    lists = _tables(root)
-    return read(lists[0]) if len(lists) == 1 else None
+    """The clips of the one table in `root` that has a clip list's columns by any name.
+
+    Where none has, the only table is taken as it is: reading it tells what it lacks. Raises TableError as `find`.
+    """
+    found = _tables(root)
+    lists = [table for table in found if columns.is_list(table, by_any_name=True)]
+    return _only(lists or (found if len(found) == 1 else []))
+
+
+def _only(lists: list[Path]) -> Listing | None:
+    # A CSV beside a spreadsheet was most likely made from it.
+    lists = [table for table in lists if not sheets.is_sheet(table)] or lists
+    if len(lists) > 1:
+        names = ", ".join(table.name for table in lists)
+        raise TableError(f"{lists[0].parent}: more than one clip list ({names}): give the path of the one to read")
+    return read(lists[0]) if lists else None
 
 
 def why_not(root: Path) -> tuple[str, ...]:
-    """Why each table and each spreadsheet in `root` is no list of clips, as far as they are none."""
+    """Why each table and each spreadsheet in `root` is not read as a list of clips."""
     found = []
     for table in _tables(root):
         try:
-            tables.read_records(table, _NEEDED)
+            named = columns.read(table)
+            tables.read_records(table, (named.fname, named.labels), header_line=named.header_line)
         except TableError as error:
             found.append(f"no list of clips, so not read: {error}")
+        else:
+            found.append(
+                f"{table}: a list of clips whose columns have other names, so folders of classes go before it, and it "
+                "is not read: give its path to have it read"
+            )
     others = sorted(path for path in root.iterdir() if path.suffix.lower() in _OTHER_SPREADSHEETS)
     found += [f"no list of clips, so not read: {sheet}: save it as .xlsx, or as CSV in UTF-8" for sheet in others]
     return tuple(found)

@@ -1,10 +1,11 @@
 """No table at all: a folder of sound files for each class, maybe in folders for curated, noisy and test."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from .. import files
+from ..errors import counted
 from ..soundwalk import is_sound, sounds_below
 from . import clip_list
 from .listing import Listing, Row, split_labels
@@ -15,14 +16,45 @@ _ROLE_OF_FOLDER = {"curated": "curated", "train": "curated", "noisy": "noisy", "
 def find(root: Path) -> Listing | None:
     """The clips of a folder for each class, all of them curated, or of such folders in folders named for a role.
 
-    A clip's fname is its path in `root`. A folder's name is the label, or several, separated by commas. Sound files
-    that lie elsewhere, and tables, are remarked on.
+    A clip's fname is its path in `root`. A folder's name is the label, or several, separated by commas. Where any such
+    folder holds sound files itself, those deeper in it and in the others count as well. These are remarked on, and so
+    are sound files that lie elsewhere, and tables.
     """
     roles = {folder: _ROLE_OF_FOLDER[folder.name.lower()] for folder in _folders(root) if _is_role(folder)}
     rows = [row for folder, role in (roles or {root: "curated"}).items() for row in _rows(root, folder, role)]
     if not rows:
         return None
-    return Listing(root, rows, remarks=clip_list.why_not(root) + _elsewhere(root, (row.fname for row in rows)))
+    fnames = [row.fname for row in rows]
+    remarks = _deeper(fnames, below=2 if roles else 1) + clip_list.why_not(root) + _elsewhere(root, fnames)
+    return Listing(root, rows, remarks=remarks, own=True)
+
+
+def why_not(root: Path) -> tuple[str, ...]:
+    """A line on the sound files that there are in `root` or a little deeper, where no folder in it is that of a class.
+
+    Only so deep as it takes to say which folder may be meant.
+    """
+    alone = _sounds(root)
+    if alone:
+        what = f"{counted(len(alone), 'sound file')} in no folder, the first {alone[0].name}"
+        return (f"it holds {what}: put them in a folder for each class, or list them in a table",)
+    for outer in _folders(root):
+        for inner in _folders(outer):
+            if first := next(iter(_sounds(inner)), None):
+                return (
+                    f"sound files lie deeper, as {first.relative_to(root).as_posix()}: give {outer} if the folders in "
+                    "it are the classes, or list the files in a table",
+                )
+    return ()
+
+
+def _deeper(fnames: Sequence[str], *, below: int) -> tuple[str, ...]:
+    """A line on the files that lie more than `below` folders deep, where there are any."""
+    deep = [fname for fname in fnames if fname.count("/") > below]
+    if not deep:
+        return ()
+    where = f"{counted(len(deep), 'sound file')} in folders within those of classes"
+    return (f"{where} have the label of the outer one; the first is {deep[0]}",)
 
 
 def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
@@ -39,12 +71,18 @@ def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
 
 def _is_role(folder: Path) -> bool:
     """Tells whether a folder is named for a role, and is not itself the folder of a class of that name."""
-    return folder.name.lower() in _ROLE_OF_FOLDER and any(_sounds(inner) for inner in _folders(folder))
+    return folder.name.lower() in _ROLE_OF_FOLDER and _holds_classes(folder)
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Tells whether any folder in `folder` holds sound files itself; were all deeper, they would not be the classes."""
+    return any(_sounds(inner) for inner in _folders(folder))
 
 
 def _rows(root: Path, folder: Path, role: str) -> Iterator[Row]:
-    for named in _folders(folder):
-        for sound in _sounds(named):
+    for named in _folders(folder) if _holds_classes(folder) else ():
+        # What may not be searched comes along, and is no sound file.
+        for sound in filter(is_sound, sounds_below(named)):
             fname = sound.relative_to(root).as_posix()
             text = files.text_of(fname)
             yield Row(

@@ -36,8 +36,9 @@ class Row:
 class Listing:
     """A dataset's folder, the rows of its tables, and its vocabulary if it states one.
 
-    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: what lies there
-    and is not read, a line each.
+    known_bad: what the dataset's authors say is wrong with single clips, by role and fname. remarks: how it was read
+    and what was not, where that may not be meant, a line each. own: a user's own, in which rows that name one file
+    in one role are one clip with the labels of all.
     """
 
     root: Path
@@ -45,9 +46,12 @@ class Listing:
     vocabulary: Vocabulary | None = None
     known_bad: Mapping[tuple[str, str], str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    own: bool = False
 
 
 _OPTIONAL = ("split", "usage", "known_as")
+# What a spreadsheet shows in a cell whose formula failed.
+_FAILED = {"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
 
 
 def rows_of(
@@ -59,15 +63,18 @@ def rows_of(
     labels: str = "labels",
     recording: str | Callable[[Record], str] = "recording",
     needs: Sequence[str] = (),
+    header_line: int = 1,
 ) -> Iterator[Row]:
     """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
 
     `fname` and `labels` are what the table calls these columns; `recording` is the column of what a clip was cut from,
-    which may be missing, or tells it from a row. `needs` names further columns that must be there. A row whose role
-    cannot be told has that for its fault. Raises TableError for missing columns.
+    which may be missing, or tells it from a row. `needs` names further columns that must be there. What stands above
+    `header_line` is left out. A row whose role cannot be told has that for its fault. Raises TableError for missing
+    columns.
     """
     optional = (*_OPTIONAL, *([recording] if isinstance(recording, str) else []))
-    for record in tables.read_records(table, (fname, labels, *needs), optional=optional):
+    wanted = (fname, labels, *needs)
+    for record in tables.read_records(table, wanted, optional=optional, header_line=header_line):
         # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
         whole = not record.fault
         of_row, fault = _role_of(record, role)
@@ -83,8 +90,17 @@ def rows_of(
                 record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
             ),
             known_as=record.cells.get("known_as") or None,
-            fault=fault,
+            fault=fault or _fault_of(record, (fname, labels)),
         )
+
+
+def _fault_of(record: Record, columns: Sequence[str]) -> str | None:
+    """The line on a cell of `columns` in which a spreadsheet shows that a formula failed, if there is one."""
+    failed = (column for column in columns if record.cells.get(column, "").upper() in _FAILED)
+    column = next(failed, None)
+    return (
+        column and f"{record.where}, {column}: {record.cells[column]} is a formula that failed: write what it should be"
+    )
 
 
 def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, str | None]:

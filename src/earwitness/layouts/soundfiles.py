@@ -6,18 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from ..audio import SUFFIXES
 
 
 @dataclass
 class _Listing:
-    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so."""
+    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so.
+
+    numbers: sound files whose stem is a number, by that number without zeros at its front.
+    """
 
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     alike: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     folders: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    numbers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SoundFiles:
@@ -39,6 +43,22 @@ class SoundFiles:
         # First the whole name: a table may leave the suffix out, and 'take.2' is then not the stem 'take'.
         candidates = _sounds([*names.get(wanted.name, ()), *names.get(wanted.stem, ())])
         return wanted.with_name(candidates[0]) if candidates else self._spelt_otherwise(folder, fname)
+
+    def find_by_last_parts(self, root: Path, fname: str) -> Path | None:
+        """The file below `root` that an absolute name of another place means, by as many of its last parts as match.
+
+        The name may be one of Windows. None where there is no such file, or the name is not absolute.
+        """
+        name = PureWindowsPath(fname)  # which parts at slashes as well
+        if not name.root:
+            return None
+        ends = ("/".join(name.parts[start:]) for start in range(1, len(name.parts)))
+        return next((found for end in ends if (found := self.find(root, end))), None)
+
+    def of_number(self, folder: Path, fname: str) -> str | None:
+        """The only sound file in `folder` whose name is the number `fname`, but for zeros at its front; else None."""
+        names = self._listed(folder).numbers.get(fname.lstrip("0"), []) if fname.isdecimal() else []
+        return names[0] if len(names) == 1 else None
 
     def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
         *between, name = Path(fname.replace("\\", "/")).parts or ("",)
@@ -70,6 +90,8 @@ def _listing(folder: Path) -> _Listing:
                 stem = Path(entry.name).stem
                 found.by_stem[stem].append(entry.name)
                 found.alike[_plain(stem)].append(entry.name)
+                if stem.isdecimal() and _sounds([entry.name]):
+                    found.numbers[stem.lstrip("0")].append(entry.name)
             else:
                 found.folders[_plain(entry.name)].append(entry.name)
     return found
@@ -77,6 +99,11 @@ def _listing(folder: Path) -> _Listing:
 
 def _sounds(names: Iterable[str]) -> list[str]:
     return [name for name in names if Path(name).suffix.lower() in SUFFIXES]
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tells whether two names are one but for what systems spell in their own ways."""
+    return _plain(one.replace("\\", "/")) == _plain(other.replace("\\", "/"))
 
 
 def _plain(name: str) -> str:

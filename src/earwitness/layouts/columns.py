@@ -1,0 +1,107 @@
+"""What the columns of one's own table stand for, whatever they are called there, and where its header is."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import tables
+from ..errors import TableError, some_of
+
+# As `_plain` has them.
+_OTHER_NAMES = {
+    "fname": {"filename", "file", "path", "filepath", "audio"},
+    "labels": {"label", "tags", "tag", "class", "category", "species"},
+    "split": {"verified", "checked", "manuallyverified"},
+}
+# Begin Time (s) is that of Raven, start_seconds that of AudioSet's tables.
+_TIMES = re.compile(r"(start|begin|onset|end|stop|offset)(time)?(s|sec|secs|seconds|ms)?")
+_FURTHER = ("split", "usage", "recording")
+# A header is looked for in so many of the first rows that hold anything: titles may stand above it.
+_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table of clips calls its columns, and the line of its header.
+
+    checked: the column that tells whether a clip's labels were checked, where no column says its split. remarks: what
+    was taken for what, and what is not read, a line each.
+    """
+
+    header_line: int
+    fname: str
+    labels: str
+    checked: str | None
+    remarks: tuple[str, ...]
+
+
+def is_list(table: Path, *, by_any_name: bool) -> bool:
+    """Tells whether a table has columns of file names and of labels, called as usual, or by any name known."""
+    return any(_is_header(cells, by_any_name=by_any_name) for _, cells in tables.first_rows(table, _ROWS))
+
+
+def read(table: Path) -> Columns:
+    """The columns of a table of clips. Those that it lacks are as they should be called: reading it tells that.
+
+    Raises TableError where several may be meant.
+    """
+    rows = tables.first_rows(table, _ROWS) or [(1, [])]
+    line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), rows[0])
+    where = f"{table} line {line}"
+    fname, labels = (_column(where, header, name) or name for name in ("fname", "labels"))
+    checked = None if _called(header, "split") else _column(where, header, "split")
+    remarks = [] if header is rows[0][1] else [f"{table.name}: the header is in line {line}; what is above is not read"]
+    remarks += _remarks(table.name, header, fname, labels, checked)
+    return Columns(line, fname, labels, checked, tuple(remarks))
+
+
+def _is_header(cells: Sequence[str], *, by_any_name: bool) -> bool:
+    return all(_called(cells, name) or (by_any_name and _others(cells, name)) for name in ("fname", "labels"))
+
+
+def _column(where: str, header: Sequence[str], name: str) -> str | None:
+    """What a header calls the column `name`; None where it has none. Raises TableError where several may be meant."""
+    if _called(header, name):
+        return name
+    found = _others(header, name)
+    if len(found) > 1:
+        raise TableError(
+            f"{where}: no column {name!r}, and {' and '.join(map(repr, found))} may each be meant: "
+            "give one of them that name"
+        )
+    return found[0] if found else None
+
+
+def _called(header: Sequence[str], name: str) -> bool:
+    return any(cell.lower() == name for cell in header)
+
+
+def _others(header: Sequence[str], name: str) -> list[str]:
+    """The cells of a header, each once, that are other names of the column `name`."""
+    return list(dict.fromkeys(cell for cell in header if _plain(cell) in _OTHER_NAMES[name]))
+
+
+def _plain(cell: str) -> str:
+    """A column's name without letter case, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", cell).casefold()
+
+
+def _remarks(table: str, header: Sequence[str], fname: str, labels: str, checked: str | None) -> list[str]:
+    remarks = []
+    taken = [f"{column!r} as {name}" for column, name in ((fname, "fname"), (labels, "labels")) if column != name]
+    if taken:
+        remarks.append(f"{table}: column {', '.join(taken)}")
+    if checked:
+        remarks.append(f"{table}: no column split: clips with a yes in {checked!r} are curated, the others noisy")
+    times = [cell for cell in header if _TIMES.fullmatch(_plain(cell))]
+    if len(times) > 1:
+        remarks.append(
+            f"{table}: parts of files ({', '.join(times)}) are not read: a label counts for the whole file; where it "
+            "should not, cut the files first"
+        )
+    used = {fname, labels, checked, *_FURTHER, *(times if len(times) > 1 else ())}
+    ignored = tuple(cell for cell in header if cell and not {cell, cell.lower()} & used)
+    if ignored:
+        remarks.append(f"{table}: columns that are not read: {some_of(ignored)}")
+    return remarks
