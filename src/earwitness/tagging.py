@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, augment, decoding, logmel, longsound, onnxmodel, patches
+from . import audio, augment, decoding, devices, logmel, longsound, onnxmodel, patches
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
@@ -163,7 +163,7 @@ class Tagger:
         precision: Precision = "float32",
         threads: int | None = None,
     ) -> Self:
-        """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError.
+        """Opens a model folder. `device` as torch names it; None: a GPU where there is one, else the CPU. ModelError.
 
         ValueError for a device that is not there, and for other values than those below.
 
@@ -171,8 +171,8 @@ class Tagger:
         "dense" is faster still and differs a little. `precision` is the network's arithmetic; "auto" is bfloat16 where
         the machine is fast in it. `threads` limits all of torch, and the ONNX file's session; None changes nothing.
 
-        Where the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by it on the CPU, and
-        torch is imported when the first longer one comes.
+        Where that is the CPU, and the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by
+        it, and torch is imported when the first longer one comes.
         """
         _refuse_unknown("windows", windows, get_args(Windows))
         _refuse_unknown("precision", precision, get_args(Precision))
@@ -309,14 +309,14 @@ def _scorer_of(
     threads: int | None,
 ) -> tuple[ScoresWindows, list[str]]:
     """Returns a model's student as a scorer, and what marks its scores where they are not quite the model's own."""
-    path = onnxmodel.found_in(folder) if device in (None, "cpu") else None
-    if path and windows != "dense" and precision == "float32":
+    path = onnxmodel.found_in(folder) if windows != "dense" and precision == "float32" else None
+    if path and (device == "cpu" or (device is None and not devices.gpu_found())):
         short = onnxmodel.OnnxScorer(path, threads=threads)
         if short.digest == model_digest(folder):
             frames = config.recipe.patches.frames
 
             def open_torch() -> ScoresWindows:
-                return _torch_scorer(folder, config, "cpu", windows, precision, threads)[0]
+                return _torch_scorer(folder, config, device, windows, precision, threads)[0]
 
             return ShortByOne(short, open_torch, windows=windows, frames=frames), ["onnx"]
     return _torch_scorer(folder, config, device, windows, precision, threads)
@@ -333,12 +333,11 @@ def _torch_scorer(
     import torch
 
     from . import checkpoint, windowed
-    from .devices import best, in_bfloat16, named
 
     if threads:
         torch.set_num_threads(threads)
-    target = named(device) if device else best()
-    bfloat16 = in_bfloat16(precision, target)
+    target = devices.named(device) if device else devices.best()
+    bfloat16 = devices.in_bfloat16(precision, target)
     network = checkpoint.load_network(folder, config)
     frames = config.recipe.patches.frames
     scorer = windowed.student_scorer(network, target, frames=frames, windows=windows, bfloat16=bfloat16)
