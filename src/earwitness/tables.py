@@ -4,7 +4,8 @@ import codecs
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,7 +88,7 @@ def has_columns(path: Path, *columns: str) -> bool:
         if sheets.is_sheet(path):
             cells = sheets.first_line(path)
         else:
-            first = _first_line(_decoded(path.read_bytes(), errors="replace"))
+            first = _first_line([_decoded(path.read_bytes(), errors="replace")])
             cells = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
     except (OSError, csv.Error, TableError):
         return False
@@ -105,24 +106,7 @@ def read_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     A CSV may have a byte order mark, any line ends, and semicolons or tabs in place of commas; of a spreadsheet (.xlsx)
     the first sheet counts. Raises TableError for a file that is neither, or no text in UTF-8.
     """
-    place = Path(path)
-    if sheets.is_sheet(place):
-        return sheets.read_lines(place)
-    text = _text(place)
-    records = []
-    line = 1
-    try:
-        reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True, skipinitialspace=True
-        )
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped):
-                records.append((line, stripped))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise TableError(f"{place} line {line}: not a CSV ({error}): check its quotes") from error
-    return records
+    return list(_rows(Path(path)))
 
 
 def scored_classes(path: Path, header: Sequence[str]) -> Vocabulary:
@@ -171,19 +155,25 @@ def read_scores(
     than the header, a file named twice or not at all, and columns that are missing, unknown or named twice.
     """
     place = Path(path)
-    header, records = _header_and_records(place)
+    header, records = _header_and_rows(place)
     found = scored_classes(place, header)
-    rows: dict[str, list[float]] = {}
+    fnames: dict[str, None] = {}
+    # A list of Python's numbers would take four times as much as the numbers do.
+    numbers = array("d")
     for line, cells in records:
         where = f"{place} line {line}"
-        _check_score_row(where, cells, header, seen=rows)
-        rows[cells[0]] = [_score(f"{where}, {name}", c) for name, c in zip(found.names, cells[1:], strict=True)]
-    if not rows:
+        _check_score_row(where, cells, header, seen=fnames)
+        fnames[cells[0]] = None
+        numbers.extend(_score(where, name, cell) for name, cell in zip(found.names, cells[1:], strict=True))
+    if not fnames:
         raise TableError(f"{place}: no rows under the header: it needs one row a clip")
-    scores = np.array(list(rows.values()), dtype=np.float64)
+    scores = np.frombuffer(numbers, np.float64).reshape(len(fnames), -1)
     if vocabulary is None:
-        return tuple(rows), scores, found.names
-    return tuple(rows), scores[:, _column_order(place, found, vocabulary)], vocabulary.names
+        return tuple(fnames), scores, found.names
+    order = _column_order(place, found, vocabulary)
+    for row in scores:  # where it stands: a sorted copy would take as much again
+        row[:] = row[order]
+    return tuple(fnames), scores, vocabulary.names
 
 
 # --- score tables ---
@@ -197,13 +187,13 @@ def _check_score_row(where: str, cells: Sequence[str], header: Sequence[str], se
         raise TableError(f"{where}, fname: {cells[0]} has a row already: delete one")
 
 
-def _score(where: str, cell: str) -> float:
+def _score(where: str, name: str, cell: str) -> float:
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TableError(f"{where}: {cell!r} is not a finite number: write the score as digits, such as 0.25")
+        raise TableError(f"{where}, {name}: {cell!r} is not a finite number: write the score as digits, such as 0.25")
     return value
 
 
@@ -239,23 +229,42 @@ def _write_rows(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[A
     writer.writerows(rows)
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
+    """The bytes of a file that is text throughout. Raises TableError for any other."""
     try:
-        text = _decoded(path.read_bytes())
+        content = path.read_bytes()
+        zeros = any("\0" in line for line in _lines(content))
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise TableError(f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8") from error
-    if "\0" in text:
+    except UnicodeDecodeError:
+        raise TableError(f"{path} line {_line_of_no_text(content)}: not UTF-8 text: save it as CSV in UTF-8") from None
+    if zeros:
         raise TableError(f"{path}: not a CSV (it holds zero bytes): save it as CSV in UTF-8")
-    return text
+    return content
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """The lines of a text, with their ends as they are; decoded one after the other, as they are asked for."""
+    return io.TextIOWrapper(io.BytesIO(content), _encoding(content), newline="")
+
+
+def _line_of_no_text(content: bytes) -> int:
+    """The line, from 1, of the first bytes that are no text."""
+    try:
+        _decoded(content)
+    except UnicodeDecodeError as error:
+        return error.object[: error.start].count(b"\n") + 1
+    raise AssertionError("these bytes are text")
 
 
 def _decoded(content: bytes, *, errors: str = "strict") -> str:
-    """Text in UTF-8, or in UTF-16 where its mark says so, as spreadsheets write "Unicode text"."""
+    return content.decode(_encoding(content), errors)
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-8, or UTF-16 where its mark says so, as spreadsheets write "Unicode text"."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if wide else "utf-8-sig", errors)
+    return "utf-16" if wide else "utf-8-sig"
 
 
 def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -264,9 +273,9 @@ def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
     return [wanted.get(cell.lower(), cell) for cell in header]
 
 
-def _first_line(text: str) -> str:
-    """The first line that holds more than separators."""
-    return next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+def _first_line(texts: Iterable[str]) -> str:
+    """The first line, of all texts together, that holds more than separators."""
+    return next((line for text in texts for line in text.splitlines() if line.strip(" ,;\t")), "")
 
 
 def _delimiter(first: str) -> str:
@@ -278,13 +287,36 @@ def _delimiter(first: str) -> str:
     return next(several, ",")
 
 
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of `read_lines`, one after the other: of a CSV no more is held than its bytes and a row."""
+    if sheets.is_sheet(path):
+        yield from sheets.read_lines(path)
+        return
+    content = _content(path)
+    delimiter, line = _delimiter(_first_line(_lines(content))), 1
+    try:
+        reader = csv.reader(_lines(content), delimiter=delimiter, strict=True, skipinitialspace=True)
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield line, stripped
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise TableError(f"{path} line {line}: not a CSV ({error}): check its quotes") from error
+
+
 def _header_and_records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The first row of a CSV, and the others. Raises TableError as `read_lines` does, and for an empty file."""
-    records = read_lines(path)
-    if not records:
-        raise TableError(f"{path}: empty: it needs a header and rows")
-    header = records[0][1]
-    return header, [(line, _without_padding(cells, len(header))) for line, cells in records[1:]]
+    header, rows = _header_and_rows(path)
+    return header, list(rows)
+
+
+def _header_and_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """As `_header_and_records`; the others are read one after the other."""
+    rows = _rows(path)
+    for _, header in rows:
+        return header, ((line, _without_padding(cells, len(header))) for line, cells in rows)
+    raise TableError(f"{path}: empty: it needs a header and rows")
 
 
 def _without_padding(cells: list[str], width: int) -> list[str]:
