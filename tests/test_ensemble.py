@@ -27,6 +27,7 @@ def table(source: str, fnames: str, classes: str, scores: np.ndarray) -> ScoreTa
 def test_arithmetic_by_hand() -> None:
     np.testing.assert_allclose(combine_scores([A, B]), [[0.25, 0.5, 0.6], [0.7, 0.25, 0.25]])
     np.testing.assert_allclose(combine_scores([A, B], weights=[3, 1])[0], [0.175, 0.7, 0.5])
+    np.testing.assert_allclose(combine_scores([A, B], weights=np.array([3.0, 1.0]))[0], [0.175, 0.7, 0.5])
 
 
 def test_geometric_by_hand() -> None:

@@ -43,7 +43,9 @@ class ScoreTable(NamedTuple):
     scores: Scores
 
 
-def combine_scores(members: Sequence[Scores], *, how: How = "arithmetic", weights: Sequence[float] = ()) -> Scores:
+def combine_scores(
+    members: Sequence[Scores], *, how: How = "arithmetic", weights: Sequence[float] | NDArray[np.floating] = ()
+) -> Scores:
     """Returns the weighted mean of score tables of one shape, (clips, classes) or (classes,).
 
         arithmetic  sum_k w_k s_k
@@ -57,8 +59,8 @@ def combine_scores(members: Sequence[Scores], *, how: How = "arithmetic", weight
     """
     if not members or len({member.shape for member in members}) > 1:
         raise ValueError(f"members must have one shape, not {[member.shape for member in members]}")
-    shares = np.array(weights or [1.0] * len(members), np.float64)
-    if len(shares) != len(members) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+    shares = np.array(weights if len(weights) else [1.0] * len(members), np.float64)
+    if shares.shape != (len(members),) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
         raise ValueError(f"{len(members)} members need a weight of 0 or more each, not all 0: {list(weights)}")
     if how == "geometric" and any((member < 0).any() for member in members):
         raise ValueError("the geometric mean is of scores of 0 or more")
