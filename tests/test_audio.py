@@ -159,6 +159,24 @@ def test_resampling_in_blocks_is_resampling_in_one_piece(rate_hz: int, tmp_path:
     np.testing.assert_array_equal(np.concatenate(list(audio.blocks(path))), expected)
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 32_000, 44_100.0, 192_000])
+@pytest.mark.parametrize("samples", [1, 3, 50_001])
+def test_samples_at_hand_are_resampled_as_those_of_a_file(rate_hz: float, samples: int, tmp_path: Path) -> None:
+    waveform = noise(samples)
+    path = written(tmp_path / "a.wav", waveform, int(rate_hz), subtype="FLOAT")
+    np.testing.assert_array_equal(audio.resample(waveform, rate_hz), audio.read(path))
+
+
+def test_nothing_is_resampled_to_nothing() -> None:
+    assert len(audio.resample(np.zeros(0, np.float32), 44_100)) == 0
+
+
+@pytest.mark.parametrize("rate_hz", [0, -44_100, 999, 1e8, np.nan])
+def test_samples_at_no_plausible_rate_are_refused(rate_hz: float) -> None:
+    with pytest.raises(ValueError, match="a sample rate lies between 1000 and 10000000 Hz"):
+        audio.resample(np.zeros(10, np.float32), rate_hz)
+
+
 def test_a_path_may_be_text_or_hold_odd_characters(tmp_path: Path) -> None:
     for name in ("plain.wav", "10:30 it's #1 %d.wav", "ütf-8 名.wav", "http:a.wav"):
         path = written(tmp_path / name, noise(100))

@@ -73,6 +73,14 @@ def test_draws_of_many_tags_have_the_moments_of_tags_drawn_one_by_one() -> None:
     assert counts.std() == pytest.approx(np.sqrt((p * (1 - p)).sum()), rel=0.05)
 
 
+def test_an_interval_says_its_level() -> None:
+    draws = np.append(np.arange(101) / 100, np.nan)
+    for level, interval in ((0.9, calibration.interval_of(draws)), (0.5, calibration.interval_of(draws, level=0.5))):
+        assert interval.level == level
+        assert (interval.low, interval.high) == pytest.approx(((1 - level) / 2, (1 + level) / 2))
+    assert calibration.interval_of(np.full(3, np.nan), level=0.8).level == 0.8
+
+
 def test_no_tags_tell_nothing() -> None:
     _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), shift_deviation=0.5)
     assert np.isnan(interval.rate) and (interval.low, interval.high) == (0.0, 1.0)

@@ -1,5 +1,9 @@
 """Where and in which arithmetic things are computed."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -26,3 +30,26 @@ def test_a_gpu_can_be_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.best().type == "cuda"
     assert devices.best(cpu=True).type == "cpu"
+
+
+def test_torch_is_not_asked_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "_has_driver", lambda: True)
+    assert devices.gpu_found()
+    monkeypatch.setattr(devices, "_has_driver", lambda: False)
+    monkeypatch.setattr(devices, "best", lambda: pytest.fail("torch was asked"))
+    assert not devices.gpu_found()
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_drivers_are_found(platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.sys, "platform", platform)
+    for there in (True, False):
+        monkeypatch.setattr(devices, "_DRIVERS", (str(tmp_path / "none"), str(tmp_path) if there else "/none/either"))
+        monkeypatch.setattr(devices, "find_library", lambda name, there=there: "nvcuda.dll" if there else None)
+        assert devices._has_driver() is there
+
+
+def test_whoever_asks_nothing_loads_no_torch() -> None:
+    code = "import sys, earwitness.devices, earwitness.tagging; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from conftest import CLASSES, tiny_recipe, write_tiny_model
-from earwitness import corpus, ensemble, longsound, lwlrap, recipe, scoresheet, tables, tagging
+from earwitness import audio, corpus, ensemble, longsound, lwlrap, recipe, scoresheet, tables, tagging
 from earwitness.corpus import Store
 from earwitness.ensemble import EnsembleTagger, Mean, ScoreTable, average_tables, combine_scores, mean_of
 from earwitness.errors import AudioError, ModelError, RecipeError, TableError
@@ -26,6 +27,7 @@ def table(source: str, fnames: str, classes: str, scores: np.ndarray) -> ScoreTa
 def test_arithmetic_by_hand() -> None:
     np.testing.assert_allclose(combine_scores([A, B]), [[0.25, 0.5, 0.6], [0.7, 0.25, 0.25]])
     np.testing.assert_allclose(combine_scores([A, B], weights=[3, 1])[0], [0.175, 0.7, 0.5])
+    np.testing.assert_allclose(combine_scores([A, B], weights=np.array([3.0, 1.0]))[0], [0.175, 0.7, 0.5])
 
 
 def test_geometric_by_hand() -> None:
@@ -166,6 +168,39 @@ def test_one_pass_is_the_mean_of_all(mean: Mean, models: list[Path], tiny_datase
     tags = tagger.tag(sounds[0])
     assert [tags[name] for name in CLASSES] == expected[0].tolist()
     assert list(tags.values()) == sorted(tags.values(), reverse=True)
+
+
+def test_a_waveform_scores_as_its_file(
+    models: list[Path], tiny_dataset: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    slow = write_tiny_model(
+        tmp_path, tiny_recipe("features.sample_rate_hz=16000", "features.fmax_hz=8000"), Store(tiny_store).moments
+    )
+    tagger = EnsembleTagger.load([*models[:2], slow], mean=Mean("geometric", (1, 2, 3)))
+    assert tagger.sample_rate_hz == 32_000
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, 88_200).astype(np.float32)
+    expected = combine_scores(
+        [tagging.Tagger.load(model).scores(waveform, sample_rate_hz=44_100) for model in (*models[:2], slow)],
+        how="geometric", weights=(1, 2, 3),
+    )  # fmt: skip
+    np.testing.assert_array_equal(tagger.scores(waveform, sample_rate_hz=44_100), expected)
+    np.testing.assert_array_equal(tagger.scores(waveform), tagger.scores(waveform, sample_rate_hz=32_000))
+    one = sounds_of(tiny_dataset)[0]
+    (tagged,) = EnsembleTagger.load(models).tag_many([one])
+    np.testing.assert_array_equal(EnsembleTagger.load(models).scores(audio.read(one)), tagged.scores)
+
+
+def test_threads_are_every_members(models: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    load = tagging.Tagger.load
+
+    def noted(folder: Path, **options: Any) -> tagging.Tagger:
+        given.append(options["threads"])
+        return load(folder, **{**options, "threads": None})
+
+    monkeypatch.setattr(tagging.Tagger, "load", noted)
+    EnsembleTagger.load(models[:2], threads=3)
+    assert given == [3, 3]
 
 
 def test_a_clip_is_read_once_for_each_kind_of_features(

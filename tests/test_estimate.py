@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from conftest import tiny_recipe
-from earwitness import estimate, layouts, recipe
+from earwitness import checkpoint, estimate, layouts, recipe, stages, windowed
 from earwitness.errors import RunError
 
 CPU = torch.device("cpu")
@@ -50,6 +50,55 @@ def test_the_reports_steps_by_hand() -> None:
     """Stage 1: 64 rows forward and back, 192. Stage 2: 58 for the teacher, 70 forward and back, 268."""
     stage1, stage2 = recipe.Recipe().stages
     assert (estimate.passes_of_a_step(stage1), estimate.passes_of_a_step(stage2)) == (192, 268)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["stage2.shared=true"], 58 + 3 * 64),
+        (["stage2.pseudo_labels='soft'"], 58 + 3 * 70),
+        (["stage2.pseudo_labels='given'"], 3 * 70),
+        (["stage2.pseudo_labels='clip'", "stage2.shared=true"], 3 * 64),
+    ],
+)
+def test_steps_that_spare_passes_by_hand(settings: list[str], expected: int) -> None:
+    assert estimate.passes_of_a_step(recipe.load(None, settings).stage2) == expected
+
+
+def test_the_laptops_steps_by_hand() -> None:
+    """64 rows forward and back; then 32, with labels that were made beforehand and no V' of their own."""
+    stage1, stage2 = recipe.load("laptop").stages
+    assert (estimate.passes_of_a_step(stage1), estimate.passes_of_a_step(stage2)) == (192, 96)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["stage2.pseudo_labels='clip'"], 2 * 2 * (1 + 3)),
+        (["stage2.pseudo_labels='clip'", "augmentation.reversal=false"], 2 * (1 + 3)),
+        (["stage2.pseudo_labels='clip'", "stage2.relabel_every_steps=100"], 4 * 2 * (1 + 3)),
+        (["stage2.pseudo_labels='soft'"], 0),
+    ],
+)
+def test_passes_of_relabelling_by_hand(settings: list[str], expected: int) -> None:
+    """In 400 steps, every 200: 3 s are one window of 192 frames, 7 s are 448 frames, two windows and one at the end."""
+    settings = ["stage2.ramp_steps=1", "stage2.anneal_steps=399", *settings]
+    loaded = recipe.load(None, settings)
+    assert estimate.passes_to_relabel(stages.PlannedStage(2, loaded.stage2, 1, 399), [3.0, 7.0], loaded) == expected
+    supervised = stages.PlannedStage(1, loaded.stage1, 1, 399)
+    assert estimate.passes_to_relabel(supervised, [3.0, 7.0], loaded) == 0
+
+
+def test_windows_that_share_a_pass_by_hand() -> None:
+    """10 s, 640 frames: 29 windows of hop 16 are one pass, and 28 of them have both ends anew; alone they are 29."""
+    loaded = recipe.load(None, ["network.width=0.125"])
+    network = checkpoint.new_network(loaded, classes=3, mixed_precision=False)
+    scorer = windowed.student_scorer(network, CPU, frames=192)
+    edge = windowed.Folded(network.backbone, dtype=torch.float32).edge_frames
+    assert scorer.windows == "exact" and 20 < edge < 40
+    assert estimate.passes_to_tag([10.0], loaded, scorer.passes) == pytest.approx(2 * (640 + 28 * edge) / 192)
+    assert estimate.passes_to_tag([10.0], loaded) == 2 * 29
+    assert estimate.passes_to_tag([3.0], loaded, scorer.passes) == estimate.passes_to_tag([3.0], loaded) == 2 * 10
 
 
 @pytest.mark.parametrize(
@@ -99,12 +148,31 @@ def test_a_run_is_no_larger_than_foretold(tiny_store: Path, tiny_dataset: Path, 
     assert 0.5 * told.run_bytes < weights < 1.2 * told.run_bytes  # beside a third checkpoint, and headers
 
 
+def needing(*, stores: int, runs: int) -> estimate.Estimate:
+    return estimate.Estimate((estimate.SystemCost("one", 1, 1.0, 1.0, runs),), 1, stores)
+
+
 def test_too_little_room_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "there").write_bytes(bytes(1_000))
-    estimate.refuse_too_little_room(10_000, tmp_path, 9_000)
+    estimate.refuse_too_little_room(needing(stores=4_000, runs=6_000), tmp_path, 10_000)
     with pytest.raises(RunError, match=r"2\.0 GB are needed there, and 1\.0 GB are to be had; make room"):
-        estimate.refuse_too_little_room(2 * 10**9, tmp_path, 10**9)
-    estimate.refuse_too_little_room(1, tmp_path / "not there yet", 1)
+        estimate.refuse_too_little_room(needing(stores=10**9, runs=10**9), tmp_path, 10**9)
+    estimate.refuse_too_little_room(needing(stores=1, runs=0), tmp_path / "not there yet", 1)
+
+
+def test_what_is_written_anew_is_room_and_nothing_else(tmp_path: Path) -> None:
+    for name, size in {
+        "film.mp4": 10**6, "stores/a/log_mels.f16": 3_000, "stores/a/other": 10**6, "runs/a/run.json": 10,
+        "runs/a/checkpoints/stage1-00000001.safetensors": 2_000, "runs/a/model/model.safetensors": 1_000,
+        "weights/model.safetensors": 10**6,
+    }.items():  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+    estimate.refuse_too_little_room(needing(stores=3_000, runs=4_000), tmp_path, 1_000)
+    estimate.refuse_too_little_room(needing(stores=2_000, runs=4_000), tmp_path, 1_000)
+    for stores, runs in ((3_000, 4_001), (3_001, 4_000), (2_000, 4_001)):  # log-mels are no room for weights
+        with pytest.raises(RunError):
+            estimate.refuse_too_little_room(needing(stores=stores, runs=runs), tmp_path, 1_000)
 
 
 def test_the_steps_are_those_that_training_plans(tiny_dataset: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from earwitness import Tagger, corpus, recipe
 from earwitness.corpus import Store
 from earwitness.dataset import Clip
 from earwitness.errors import StoreError, TableError
-from earwitness.evaluation import align, evaluate_scores, score_dataset, score_store
+from earwitness.evaluation import align, evaluate_scores, given_scores, named_as, score_dataset, score_store
 from earwitness.labels import Vocabulary
 from earwitness.layouts import read_dataset
 from earwitness.lwlrap import bootstrap_interval, lwlrap
-from earwitness.tables import read_rows, read_scores
+from earwitness.tables import read_rows, read_scores, write_scores
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
 THREE = Vocabulary(("Bark", "Meow", "Purr"))
@@ -107,6 +108,54 @@ def test_align_names_what_does_not_fit(fnames, complaints):
     for complaint in complaints:
         assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+CLIPS = clips_named("test/Bark/a.wav", "test/Bark/b.wav", "test/Meow/a.wav", "c.wav")
+
+
+@pytest.mark.parametrize(
+    ("rows", "clips"),
+    [
+        (["b.wav", "c.wav"], ["test/Bark/b.wav", "c.wav"]),
+        (["Meow/a.wav", "Bark/a.wav"], ["test/Meow/a.wav", "test/Bark/a.wav"]),
+        (["/data/test/Meow/a.wav", "data/c.wav"], ["test/Meow/a.wav", "c.wav"]),
+        (["test/Bark/a.wav", "a.wav"], ["test/Bark/a.wav", "test/Meow/a.wav"]),  # the other one has its row
+        (["tBark/b.wav", "d.wav", "rk/b.wav", "test"], ["tBark/b.wav", "d.wav", "rk/b.wav", "test"]),
+    ],
+)
+def test_rows_are_found_by_their_fname_and_else_by_an_end_of_it(rows, clips):
+    assert named_as(CLIPS, rows) == tuple(clips)
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        (["a.wav"], "a.wav may be one of several clips (test/Bark/a.wav, test/Meow/a.wav): give each row"),
+        (["x/c.wav", "y/c.wav"], "x/c.wav and y/c.wav may both be the clip c.wav: give each row"),
+    ],
+)
+def test_a_row_of_two_clips_or_a_clip_of_two_rows_is_refused(rows, complaint):
+    with pytest.raises(TableError, match=re.escape(complaint)) as caught:
+        named_as(CLIPS, rows)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_longer_end_counts_before_a_shorter_one():
+    clips = clips_named("a.wav", "Bark/a.wav")
+    assert named_as(clips, ["d/a.wav", "d/Bark/a.wav"]) == ("a.wav", "Bark/a.wav")
+
+
+def test_a_table_of_paths_fits_a_set_of_folders(tmp_path):
+    source = SimpleNamespace(clips=CLIPS, vocabulary=THREE)
+    scores = np.arange(12.0).reshape(4, 3)
+    names = [f"my_clips/{clip.fname}" for clip in CLIPS[::-1]]
+    write_scores(tmp_path / "s.csv", names, scores, THREE)
+    scored = given_scores(tmp_path / "s.csv", source, tmp_path)
+    assert scored.clips == tuple(CLIPS)
+    np.testing.assert_array_equal(scored.scores, scores[::-1])
+    write_scores(tmp_path / "s.csv", ["d.wav", *names[1:]], scores, THREE)
+    with pytest.raises(TableError, match=r"s\.csv: the scores do not fit the 4 clips: 1 without scores \(c\.wav\)"):
+        given_scores(tmp_path / "s.csv", source, tmp_path)
 
 
 def test_real_submission_from_file_to_figure():

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from conftest import tiny_recipe, tone, write_tiny_model
-from earwitness import Tagger, backbones, checkpoint, onnxmodel
+from earwitness import Tagger, backbones, checkpoint, devices, onnxmodel, tagging
 from earwitness.corpus import Store
 from earwitness.errors import ModelError
 
@@ -47,13 +47,36 @@ def test_other_backbones_can_be_exported(kind: str, tiny_store: Path, tmp_path: 
 
 
 def test_short_and_long_clips_score_as_by_torch(exported: Path, tiny_model: Path) -> None:
-    by_both, by_torch = Tagger.load(exported), Tagger.load(tiny_model)
+    by_both, by_torch = Tagger.load(exported, device="cpu"), Tagger.load(tiny_model, device="cpu")
     assert by_both.digest != by_torch.digest
     for frames in (50, 192, 288, 289, 900):
         log_mel = np.random.default_rng(frames).uniform(-100, 0, (frames, 128)).astype(np.float32)
         np.testing.assert_allclose(by_both.scores_of_log_mel(log_mel), by_torch.scores_of_log_mel(log_mel), atol=1e-5)
 
 
+def test_a_gpu_goes_before_the_file(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    asked: list[str | None] = []
+
+    def noted(
+        folder: Path, config: object, device: str | None, *rest: object
+    ) -> tuple[tagging.ScoresWindows, list[str]]:
+        asked.append(device)
+        return tagging.Sliding(lambda patches: np.zeros((len(patches), 8), np.float32), frames=192), []
+
+    monkeypatch.setattr(tagging, "_torch_scorer", noted)
+    monkeypatch.setattr(devices, "_has_driver", lambda: True)
+    for gpu, device, by_file in ((True, None, False), (True, "cpu", True), (True, "cuda", False), (False, None, True)):
+        asked.clear()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        tagger = Tagger.load(exported, device=device)
+        assert tagger.digest.endswith("-onnx") is by_file
+        tagger.scores_of_log_mel(np.zeros((900, 128), np.float32))  # a long clip: torch's, whoever does short ones
+        assert asked == [device]
+
+
+@pytest.mark.skipif(devices._has_driver(), reason="there may be a GPU, which is asked for")
 def test_a_short_clip_is_tagged_without_torch(exported: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", tone("Bark", seconds=1, seed=0), 32_000)
     code = "import sys; from earwitness.cli import main; main(); print('torch' in sys.modules)"

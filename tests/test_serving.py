@@ -4,7 +4,10 @@ import io
 import json
 import shutil
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earwitness.errors import ReviewError
+from earwitness.errors import AudioError, ReviewError
 from earwitness.reviewing import folder as review_folder
 from earwitness.reviewing.decision import Decision, now
 from earwitness.reviewing.decisions import FILE_NAME, Decisions
@@ -23,10 +26,10 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 pytest.importorskip("gradio", reason="the extra `serve` is not installed")
 from fastapi.testclient import TestClient
 
-from earwitness.serving import run
+from earwitness.serving import media, run
 from earwitness.serving.app import create_app
 from earwitness.serving.desk import Desk, ordered, refuse_changed_store, values
-from earwitness.serving.media import media_of
+from earwitness.serving.media import Media, Shelf, media_of
 from earwitness.serving.tally import agreement, by_class, by_reviewer
 
 ANNA, BEN = {"reviewer": "Anna", "holder": "page1"}, {"reviewer": "Ben", "holder": "page2"}
@@ -193,7 +196,82 @@ def test_an_hour_of_sound_has_a_picture_of_bounded_width(tmp_path: Path) -> None
     assert width <= 1600 and height == 16
 
 
+def made_of(path: Path) -> Media:
+    return Media(bytes(1_000), b"", 1.0)
+
+
+def test_a_file_asked_for_by_two_at_once_is_decoded_once(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    begun, go_on, made = threading.Event(), threading.Event(), []
+
+    def make(path: Path) -> Media:
+        made.append(path)
+        begun.set()
+        assert go_on.wait(10)
+        return made_of(path)
+
+    shelf = Shelf(make, most_bytes=10)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shelf.get, tmp_path / "a.wav")
+        assert begun.wait(10)
+        second = pool.submit(shelf.get, tmp_path / "a.wav")
+        time.sleep(0.05)
+        go_on.set()
+        assert first.result() is second.result()
+    assert made == [tmp_path / "a.wav"]
+
+
+def test_what_is_kept_is_bounded_in_bytes(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(path: Path) -> Media:
+        made.append(path.name)
+        return made_of(path)
+
+    for name in "abcd":
+        (tmp_path / name).touch()
+    shelf = Shelf(make, most_bytes=2_500)
+    for name in "ababcabcd":
+        shelf.get(tmp_path / name)
+    assert "".join(made) == "abcabcd"  # c pushes a out, a then b, b then c
+    small = Shelf(make, most_bytes=10)
+    made.clear()
+    for name in "aab":
+        small.get(tmp_path / name)
+    assert "".join(made) == "ab"  # picture and sound of one that is larger than all that may be kept
+
+
+def test_a_file_that_changed_is_decoded_anew_and_a_failure_is_not_kept(tmp_path: Path) -> None:
+    path, outcomes = tmp_path / "a.wav", [OSError(5, "Input/output error"), MemoryError(), None, None]
+
+    def make(path: Path) -> Media:
+        if error := outcomes.pop(0):
+            raise error
+        return made_of(path)
+
+    shelf = Shelf(make, most_bytes=10_000)
+    path.write_bytes(b"x")
+    for words in ("reading broke off .Input/output error.; check the disk", "too long for this machine's memory"):
+        with pytest.raises(AudioError, match=words):
+            shelf.get(path)
+    kept = shelf.get(path)
+    assert shelf.get(path) is kept
+    path.write_bytes(b"xy")
+    assert shelf.get(path) is not kept
+
+
 # --- trouble ---
+
+
+def test_a_disk_that_fails_is_one_line(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: Path) -> Media:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(media, "_SHELF", Shelf(failing, most_bytes=1))
+    for name in ("sound.wav", "picture.png"):
+        answer = client.get(f"/api/clips/0/{name}")
+        assert answer.status_code == 422
+        assert "Input/output error" in answer.json()["error"] and "\n" not in answer.json()["error"]
 
 
 def test_a_locked_database_is_said_and_the_decision_can_be_made_again(client: TestClient, desk: Desk) -> None:

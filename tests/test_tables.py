@@ -1,6 +1,7 @@
 """Tables: CSVs out and in again, every kind of wrong one met with a line that helps, scores kept to the bit."""
 
 import csv
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from earwitness.tables import (
     csv_text,
     first_rows,
     read_header,
+    read_lines,
     read_records,
     read_rows,
     read_scores,
@@ -164,6 +166,44 @@ def test_columns_are_put_in_vocabulary_order(tmp_path):
     _, scores, names = read_scores(path, TWO)
     assert names == TWO.names
     np.testing.assert_array_equal(scores, [[2, 1], [4, 3]])
+
+
+def test_a_table_is_read_in_little_more_than_its_bytes_and_its_numbers(tmp_path):
+    names = Vocabulary(tuple(f"class {column}" for column in range(400)))
+    written = np.random.default_rng(0).random((300, 400))
+    write_scores(tmp_path / "s.csv", [f"{row}.wav" for row in range(300)], written, names)
+    other_order = Vocabulary(names.names[::-1])
+    tracemalloc.start()
+    _, scores, _ = read_scores(tmp_path / "s.csv", other_order)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(scores, written[:, ::-1])
+    assert peak_bytes < 1.25 * ((tmp_path / "s.csv").stat().st_size + scores.nbytes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_scores_in_any_text_and_with_any_line_ends(tmp_path, encoding, end):
+    lines = ["", " , ", 'fname,Bark,"Meow"', "", '"a\u2028""b"".wav",1,2', "é.wav,3,4,,"]
+    path = put(tmp_path, {"s.csv": end.join(lines).encode(encoding)}) / "s.csv"
+    fnames, scores, _ = read_scores(path)
+    assert fnames == ('a\u2028"b".wav', "é.wav")
+    np.testing.assert_array_equal(scores, [[1, 2], [3, 4]])
+    assert [line for line, _ in read_lines(path)] == [3, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"name\n1\n" * 9_000 + b"\xe9\n", r"s\.csv line 18001: not UTF-8 text"),
+        (b"name\n1\n" * 9_000 + b"\0\n", r"s\.csv: not a CSV \(it holds zero bytes\)"),
+        ("fname,Bark,Meow\na.wav,1,2\n".encode("utf-16") + b"x", r"s\.csv line 3: not UTF-8 text"),
+        (b'fname,Bark,Meow\na.wav,1,2\nb.wav,"1"x,2\n', r"s\.csv line 3: not a CSV .*: check its quotes"),
+    ],
+)
+def test_what_is_no_text_is_told_before_what_is_no_table_of_scores(tmp_path, content, complaint):
+    with pytest.raises(TableError, match=complaint):
+        read_scores(put(tmp_path, {"s.csv": content}) / "s.csv", TWO)
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,36 @@ def test_a_list_of_samples_will_do(tagger: Tagger) -> None:
     assert tagger.scores(waveform.tolist()).tolist() == tagger.scores(waveform).tolist()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+def test_a_waveform_at_another_rate_scores_as_its_file(rate_hz: int, tagger: Tagger, tmp_path: Path) -> None:
+    waveform = np.random.default_rng(rate_hz).uniform(-0.5, 0.5, 2 * rate_hz).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", waveform, rate_hz, subtype="FLOAT")
+    (tagged,) = tagger.tag_many([tmp_path / "a.wav"])
+    assert tagged.scores is not None
+    assert tagger.scores(waveform, sample_rate_hz=rate_hz).tolist() == tagged.scores.tolist()
+    assert tagger.scores(waveform).tolist() != tagged.scores.tolist()
+
+
+def test_a_waveform_is_at_the_models_rate_unless_another_is_said(
+    tagger: Tagger, sounds: list[Path], tmp_path: Path, tiny_store: Path
+) -> None:
+    slow = Tagger.load(
+        write_tiny_model(tmp_path, tiny_recipe("features.sample_rate_hz=16000", "features.fmax_hz=8000"),
+        Store(tiny_store).moments)
+    )  # fmt: skip
+    assert (tagger.sample_rate_hz, slow.sample_rate_hz) == (32_000, 16_000)
+    (tagged,) = slow.tag_many(sounds[:1])
+    assert tagged.scores is not None
+    waveform = audio.read(sounds[0], sample_rate_hz=slow.sample_rate_hz)
+    assert slow.scores(waveform).tolist() == tagged.scores.tolist()
+    assert slow.scores(waveform, sample_rate_hz=16_000).tolist() == tagged.scores.tolist()
+
+
+def test_a_rate_that_cannot_be_is_refused(tagger: Tagger) -> None:
+    with pytest.raises(ValueError, match="a sample rate lies between"):
+        tagger.scores(np.zeros(10, np.float32), sample_rate_hz=44)
+
+
 # --- many files, some of them bad ---
 
 

@@ -166,6 +166,27 @@ def test_divergence_stops_with_step_cause_and_checkpoint(
     assert checkpoint.checkpoints(tmp_path / "run/checkpoints")
 
 
+@pytest.mark.parametrize(
+    ("gpu", "cpu", "on_cpu"), [(True, False, False), (True, True, True), (False, False, True), (False, True, True)]
+)
+def test_a_run_computes_where_everything_else_does(
+    gpu: bool, cpu: bool, on_cpu: bool, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerate by itself would take whatever there is, such as an Apple's GPU, which nothing else here takes."""
+
+    class Asked(Exception):
+        pass
+
+    def accelerator(*, cpu: bool, **rest: object) -> None:
+        raise Asked(cpu)
+
+    monkeypatch.setattr(training, "Accelerator", accelerator)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    with pytest.raises(Asked) as asked:
+        training.train(store, tmp_path / "run", recipe.load(None, TINY), cpu=cpu)
+    assert asked.value.args == (on_cpu,)
+
+
 def test_names_in_place_of_store_and_recipe_are_refused(store: Store, tmp_path: Path) -> None:
     for wrong in ((store.path, recipe.load("rehearsal")), (store, "rehearsal")):
         with pytest.raises(TypeError, match=r"takes a corpus\.Store and a recipe\.Recipe, not "):

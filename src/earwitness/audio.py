@@ -1,6 +1,7 @@
 """Sound files to waveforms: any file that can be decoded becomes (samples,) float32 mono at 32 kHz.
 
-`read` decodes, `trim` cuts the silence off both ends, `is_silent` tells whether there was anything else.
+`read` decodes, `resample` does the same for samples at hand, `trim` cuts the silence off both ends, `is_silent` tells
+whether there was anything else.
 
 What a file says about itself is not believed. Files are decoded block by block, front to back, until no
 more samples come, and nothing is allocated by what a header promises.
@@ -76,6 +77,21 @@ def blocks(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Ite
     path = Path(path)
     _require_content(path)
     yield from _resampled(_decoded(path), path, sample_rate_hz)
+
+
+def resample(waveform: Samples, from_hz: float, *, sample_rate_hz: float = 32_000) -> Samples:
+    """Return a (samples,) waveform at `sample_rate_hz`, as `read` gives a file of the same samples at `from_hz`.
+
+    At that rate already, it is returned itself. Raises ValueError for a rate outside 1 kHz to 10 MHz.
+    """
+    lowest, highest = _PLAUSIBLE_RATES_HZ
+    if not lowest <= from_hz <= highest:
+        raise ValueError(f"a sample rate lies between {lowest} and {highest} Hz, not at {from_hz!r}")
+    if from_hz == sample_rate_hz or not len(waveform):
+        return waveform
+    resampled: Samples = soxr.resample(waveform, from_hz, sample_rate_hz, quality="HQ")
+    # As in a file: less than half a sample, at the new rate, is still sound.
+    return resampled if len(resampled) else waveform[:1]
 
 
 def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:

@@ -98,11 +98,12 @@ def spread_between_classes(probability: Array, truth: NDArray[np.floating]) -> f
 
 
 class Interval(NamedTuple):
-    """A rate with the limits between which 90 % of its distribution lie."""
+    """A rate with the limits between which `level` of its distribution lies."""
 
     rate: float
     low: float
     high: float
+    level: float = 0.9
 
 
 def share_interval(
@@ -122,10 +123,10 @@ def share_interval(
     return counts, interval_of(1.0 - counts / len(present))
 
 
-def interval_of(draws: Array) -> Interval:
-    """Returns mean and middle 90 % of the draws of a rate; those that are not numbers are left out."""
+def interval_of(draws: Array, *, level: float = 0.9) -> Interval:
+    """Returns mean and middle `level` of the draws of a rate; those that are not numbers are left out."""
     known = draws[np.isfinite(draws)]
     if not len(known):
-        return Interval(float("nan"), 0.0, 1.0)
-    low, high = np.quantile(known, (0.05, 0.95))
-    return Interval(float(known.mean()), float(low), float(high))
+        return Interval(float("nan"), 0.0, 1.0, level)
+    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(float(known.mean()), float(low), float(high), level)

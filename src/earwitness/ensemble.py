@@ -6,7 +6,7 @@ for the patches of a clip (section 2.7), and what is used here unless told other
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -18,7 +18,7 @@ from .errors import ModelError, RecipeError, TableError, some_of
 from .labels import Vocabulary
 from .longsound import LogMel
 from .recipe import Features, Precision, Windows
-from .tagging import Tagged, Tagger, best_first, tag_each
+from .tagging import Floats, Tagged, Tagger, best_first, log_mel_of_waveform, tag_each
 
 How: TypeAlias = Literal["arithmetic", "geometric", "rank"]
 Scores: TypeAlias = NDArray[np.float64]
@@ -43,7 +43,9 @@ class ScoreTable(NamedTuple):
     scores: Scores
 
 
-def combine_scores(members: Sequence[Scores], *, how: How = "arithmetic", weights: Sequence[float] = ()) -> Scores:
+def combine_scores(
+    members: Sequence[Scores], *, how: How = "arithmetic", weights: Sequence[float] | NDArray[np.floating] = ()
+) -> Scores:
     """Returns the weighted mean of score tables of one shape, (clips, classes) or (classes,).
 
         arithmetic  sum_k w_k s_k
@@ -57,8 +59,8 @@ def combine_scores(members: Sequence[Scores], *, how: How = "arithmetic", weight
     """
     if not members or len({member.shape for member in members}) > 1:
         raise ValueError(f"members must have one shape, not {[member.shape for member in members]}")
-    shares = np.array(weights or [1.0] * len(members), np.float64)
-    if len(shares) != len(members) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+    shares = np.array(weights if len(weights) else [1.0] * len(members), np.float64)
+    if shares.shape != (len(members),) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
         raise ValueError(f"{len(members)} members need a weight of 0 or more each, not all 0: {list(weights)}")
     if how == "geometric" and any((member < 0).any() for member in members):
         raise ValueError("the geometric mean is of scores of 0 or more")
@@ -133,8 +135,8 @@ def aligned(table: ScoreTable, model: ScoreTable) -> Scores:
 class EnsembleTagger:
     """Several taggers as one: each clip is read once for each kind of features, and scored by all.
 
-    Every member keeps its own normalisation, patches, windows and passes. `tag`, `tag_many`, `vocabulary` and `digest`
-    are as those of a `Tagger`.
+    Every member keeps its own normalisation, patches, windows and passes. `scores`, `tag`, `tag_many`, `vocabulary` and
+    `digest` are as those of a `Tagger`.
     Raises ModelError, with its name, for a member whose classes are not those of the first, in their order.
     """
 
@@ -155,17 +157,35 @@ class EnsembleTagger:
         device: str | None = None,
         windows: Windows = "exact",
         precision: Precision = "float32",
+        threads: int | None = None,
     ) -> "EnsembleTagger":
         """Opens several model folders; `hop_frames` replaces the distance of windows in all recipes. ModelError.
 
-        `device`, `windows` and `precision` are as in `Tagger.load`. ValueError where `folders` is no list of any.
+        `device`, `windows`, `precision` and `threads` are as in `Tagger.load`. ValueError where `folders` is no list of
+        any.
         """
         if isinstance(folders, str | Path) or not folders:
             raise ValueError(f"folders is a list of at least one model's folder, not {folders!r}")
-        members = [Tagger.load(folder, device=device, windows=windows, precision=precision) for folder in folders]
+        members = [
+            Tagger.load(folder, device=device, windows=windows, precision=precision, threads=threads)
+            for folder in folders
+        ]
         if hop_frames is not None:
             members = [member.with_hop(hop_frames) for member in members]
         return cls(members, names=[str(folder) for folder in folders], mean=mean)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate of the sound that the members hear; the highest, where they hear it at several."""
+        return max(member.sample_rate_hz for member in self.members)
+
+    def scores(self, waveform: Floats, *, sample_rate_hz: float | None = None) -> Scores:
+        """Returns the scores (classes,) of a waveform (samples,), untrimmed; `sample_rate_hz` None: the members' own.
+
+        It is resampled for each member that hears it at another rate. ValueError as `Tagger.scores`.
+        """
+        rate_hz = self.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
+        return self._score({kind: log_mel_of_waveform(waveform, rate_hz, kind) for kind in self._kinds()})
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
@@ -177,10 +197,13 @@ class EnsembleTagger:
 
     def _read(self, path: Path) -> dict[Features, LogMel]:
         """Returns a file's log-mels, one for each kind of features among the members."""
-        kinds = dict.fromkeys(member.recipe.features for member in self.members)
-        return {features: longsound.read(path, features) for features in kinds}
+        return {kind: longsound.read(path, kind) for kind in self._kinds()}
 
-    def _score(self, log_mels: dict[Features, LogMel]) -> Scores:
+    def _kinds(self) -> dict[Features, None]:
+        """Returns the kinds of features among the members, each once."""
+        return dict.fromkeys(member.recipe.features for member in self.members)
+
+    def _score(self, log_mels: Mapping[Features, LogMel]) -> Scores:
         scores = [member.scores_of_log_mel(log_mels[member.recipe.features]) for member in self.members]
         return combine_scores(scores, how=self.mean.how, weights=self.mean.weights)
 

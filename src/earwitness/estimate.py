@@ -6,8 +6,9 @@ patches. Decoding and silence to be trimmed are left out.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from . import checkpoint, corpus, logmel, patches, recipe, stages, tagging
+from . import checkpoint, corpus, logmel, patches, recipe, stages, tagging, windowed
 from .dataset import Dataset
 from .devices import in_bfloat16
 from .errors import RunError
@@ -27,6 +28,8 @@ _FORWARD_AND_BACK = 3
 # Two checkpoints are kept while a third is written; each has weights and two moments of Nadam.
 _CHECKPOINTS, _PARTS_OF_A_CHECKPOINT = 3, 3
 _BYTES_OF_A_WEIGHT = 4
+# What fills stores, and the folders of runs.
+_LOG_MELS, _WEIGHTS = "log_mels.f16", ".safetensors"
 # Fewer bytes a second than any sound has: a header that promises more is not believed. And what mp3 often has.
 _FEWEST_BYTES_A_SECOND, _USUAL_BYTES_A_SECOND = 1_000, 16_000
 
@@ -63,9 +66,14 @@ class Estimate:
         return sum(system.training_seconds + system.tagging_seconds for system in self.systems)
 
     @property
+    def run_bytes(self) -> int:
+        """Bytes of all runs."""
+        return sum(system.run_bytes for system in self.systems)
+
+    @property
     def bytes(self) -> int:
         """Bytes on the disk: stores and runs."""
-        return self.store_bytes + sum(system.run_bytes for system in self.systems)
+        return self.store_bytes + self.run_bytes
 
     def as_json(self) -> dict[str, Any]:
         """What `estimate --json` writes."""
@@ -96,12 +104,18 @@ def estimate(
     )
 
 
-def refuse_too_little_room(needed: int, out: Path, free: int) -> None:
-    """Raises RunError where `needed` bytes are more than what is free at `out` and what already lies there."""
-    there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    if needed > free + there:
+def refuse_too_little_room(needed: Estimate, out: Path, free: int) -> None:
+    """Raises RunError where more bytes are needed than what is free at `out` and what is written in place of others.
+
+    That is log-mels and weights of stores and runs that lie below `out`: no more of either than the systems take.
+    """
+    stores = sum(path.stat().st_size for path in out.rglob(_LOG_MELS))
+    weights = chain.from_iterable(run.parent.glob(f"*/*{_WEIGHTS}") for run in out.rglob("run.json"))
+    runs = sum(path.stat().st_size for path in weights)
+    there = free + min(stores, needed.store_bytes) + min(runs, needed.run_bytes)
+    if needed.bytes > there:
         raise RunError(
-            f"{out}: {needed / 1e9:.1f} GB are needed there, and {(free + there) / 1e9:.1f} GB are to be had; "
+            f"{out}: {needed.bytes / 1e9:.1f} GB are needed there, and {there / 1e9:.1f} GB are to be had; "
             "make room, or choose another place"
         )
 
@@ -125,22 +139,51 @@ def store_bytes(seconds: Iterable[float], features: recipe.Features) -> int:
 def passes_of_a_step(stage: recipe.Stage) -> int:
     """Returns how many patches a step sends through the network; forward and back counts as three.
 
-    Report: Algorithm 1, where the noisy patches go through the teacher, then V' and U' through the network.
+    Report: Algorithm 1, where the noisy patches go through the teacher, then V' and U' through the network. A stage
+    that is `shared` has no V', and labels that were made beforehand, or given, are asked of no teacher.
     """
+    rows = stage.curated + stage.noisy
     if stage.method == "supervised":
-        return _FORWARD_AND_BACK * (stage.curated + stage.noisy)
-    return stage.noisy + _FORWARD_AND_BACK * (2 * stage.curated + stage.noisy)
+        return _FORWARD_AND_BACK * rows
+    asked = stage.noisy if stage.pseudo_labels in ("hard", "soft") else 0
+    return asked + _FORWARD_AND_BACK * (rows + (0 if stage.shared else stage.curated))
 
 
-def passes_to_tag(seconds: Iterable[float], settings: recipe.Recipe) -> int:
-    """Returns how many patches go through the network to tag clips of these lengths. Report: section 2.7, Eq. 6."""
-    size, tagged = settings.patches.frames, settings.tagging
-    windows = [
-        len(patches.window_starts(frames, frames=size, hop=tagged.hop_frames))
-        for frames in _frames(seconds, settings.features)
-    ]
-    directions = 2 if settings.augmentation.reversal else 1
-    return directions * sum(n * (1 + tagging.extra_passes(n) * tagged.augment_short) for n in windows)
+def passes_to_relabel(stage: stages.PlannedStage, seconds: Iterable[float], settings: recipe.Recipe) -> int:
+    """Returns how many patches the teacher hears in a stage to label whole noisy clips of these lengths.
+
+    Windows lie one after the other (`relabelling.clip_scores`). A run that begins with this stage, and with drawn
+    weights, labels them once less.
+    """
+    if stage.settings.method != "teacher-student" or stage.settings.pseudo_labels not in ("clip", "masked"):
+        return 0
+    times = -(-stage.steps // stage.settings.relabel_every_steps)
+    windows = _windows(seconds, settings, hop=settings.patches.frames)
+    return times * _directions(settings) * sum(len(starts) for starts in windows)
+
+
+def passes_to_tag(
+    seconds: Iterable[float], settings: recipe.Recipe, passes: Callable[[NDArray[np.int64]], float] = len
+) -> float:
+    """Returns how many patches go through the network to tag clips of these lengths. Report: section 2.7, Eq. 6.
+
+    `passes` says what windows cost that begin at frames (n,), in patches: their number, if each goes by itself.
+    """
+    tagged = settings.tagging
+    return _directions(settings) * sum(
+        passes(starts) + len(starts) * tagging.extra_passes(len(starts)) * tagged.augment_short
+        for starts in _windows(seconds, settings, hop=tagged.hop_frames)
+    )
+
+
+def _directions(settings: recipe.Recipe) -> int:
+    return 2 if settings.augmentation.reversal else 1
+
+
+def _windows(seconds: Iterable[float], settings: recipe.Recipe, *, hop: int) -> Iterator[NDArray[np.int64]]:
+    """Yields where the windows of each clip begin, (n,) in frames."""
+    for frames in _frames(seconds, settings.features):
+        yield patches.window_starts(frames, frames=settings.patches.frames, hop=hop)
 
 
 def _frames(seconds: Iterable[float], features: recipe.Features) -> list[int]:
@@ -152,11 +195,16 @@ def _cost(system: System, lengths: dict[str, list[float]], classes: int, device:
     planned, _ = stages.plan(settings, stages.Split(_rows(lengths["curated"]), _rows(lengths["noisy"]), _rows([])))
     network, seconds = _timed(settings, classes, device)
     weights = sum(tensor.numel() for tensor in network.state_dict().values())
+    learning = sum(
+        stage.steps * passes_of_a_step(stage.settings) + passes_to_relabel(stage, lengths["noisy"], settings)
+        for stage in planned
+    )
+    scorer = windowed.student_scorer(network, device, frames=settings.patches.frames)  # as `tag` does it
     return SystemCost(
         system.name,
         steps=sum(stage.steps for stage in planned),
-        training_seconds=seconds * sum(stage.steps * passes_of_a_step(stage.settings) for stage in planned),
-        tagging_seconds=seconds * passes_to_tag(lengths["test"], settings),
+        training_seconds=seconds * learning,
+        tagging_seconds=seconds * passes_to_tag(lengths["test"], settings, scorer.passes),
         run_bytes=weights * _BYTES_OF_A_WEIGHT * (_CHECKPOINTS * _PARTS_OF_A_CHECKPOINT + 1),
     )
 

@@ -1,8 +1,8 @@
 """How good a table of scores is: overall, per class, and on each part of the test set."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -162,17 +162,58 @@ def given_scores(table: Path, source: Store | Dataset, where: Path) -> Scored:
     """The scores that a table in the submission form has for the test clips of a store or a dataset.
 
     It has all test clips, or all of one part of the test set: then it is judged on that part. Its columns are the
-    classes, in any order.
-    Raises TableError as `tables.read_scores` and `align` do, and where there is no test clip.
+    classes, in any order. A row is a clip's where its fname is, else where one of both names is the end of the other,
+    as `tag` names files and as a store of folders names clips (`named_as`).
+    Raises TableError as `tables.read_scores`, `named_as` and `align` do, and where there is no test clip.
     """
     tested = tuple(clip for clip in source.clips if clip.role == "test")
     _require_test_clips(tested, source.vocabulary, where)
     fnames, scores, _ = read_scores(table, source.vocabulary)
-    tested = _part_named(tested, set(fnames))
     try:
+        fnames = named_as(tested, fnames)
+        tested = _part_named(tested, set(fnames))
         return Scored(tested, align(tested, fnames, scores), ())
     except TableError as error:
         raise TableError(f"{table}: {error}") from None
+
+
+def named_as(clips: Sequence[Clip], fnames: Sequence[str]) -> tuple[str, ...]:
+    """The `fnames` of a table's rows, with the clips' own in place of those that no clip has, where it is clear whose.
+
+    Of a row and a clip whose names are left, one name has to end in the other, by whole parts of a path:
+    `test/Bark/a.wav` and `a.wav`, or `/data/test/Bark/a.wav`. A name that matches none stays.
+    Raises TableError where a row may be of several clips, or a clip of several rows.
+    """
+    known, named = {clip.fname for clip in clips}, set(fnames)
+    ends: dict[str, list[str]] = defaultdict(list)
+    for clip in known - named:
+        for end in _ends(clip):
+            ends[end].append(clip)
+    found = {fname: fname if fname in known else _clip_of(fname, ends, known - named) for fname in fnames}
+    rows: dict[str, str] = {}
+    for fname, clip in found.items():
+        if rows.setdefault(clip, fname) != fname:
+            raise TableError(
+                f"{rows[clip]} and {fname} may both be the clip {clip}: give each row its clip's own fname"
+            )
+    return tuple(found[fname] for fname in fnames)
+
+
+def _clip_of(fname: str, ends: Mapping[str, Sequence[str]], clips: Set[str]) -> str:
+    """The one of the `clips` that a row is of, else its name; `ends` has the clips by each end of their names."""
+    longest = next((end for end in _ends(fname) if end in clips), None)
+    matching = sorted({*ends.get(fname, ()), *([longest] if longest else ())})
+    if len(matching) > 1:
+        raise TableError(
+            f"{fname} may be one of several clips ({some_of(matching)}): give each row its clip's own fname"
+        )
+    return matching[0] if matching else fname
+
+
+def _ends(name: str) -> list[str]:
+    """A path's ends by whole parts, the longest first: a/b/c, b/c, c."""
+    parts = name.split("/")
+    return ["/".join(parts[at:]) for at in range(len(parts))]
 
 
 def _part_named(tested: tuple[Clip, ...], fnames: set[str]) -> tuple[Clip, ...]:

@@ -5,7 +5,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -104,7 +105,7 @@ def first_rows(path: Path, most: int) -> list[tuple[int, list[str]]]:
         if sheets.is_sheet(path):
             return sheets.first_lines(path, most)
         with path.open("rb") as stream:
-            lines = _lines(_decoded(stream.read(_BEGINNING_BYTES), errors="replace"))
+            lines = _lines(stream.read(_BEGINNING_BYTES), errors="replace")
         held = ((number, line) for number, line in enumerate(lines, start=1) if _holds_cells(line))
         return [(number, _cells(line)) for number, line in islice(held, most)]
     except (OSError, csv.Error, TableError):
@@ -123,23 +124,7 @@ def read_lines(path: str | Path, first_line: int = 1) -> list[tuple[int, list[st
     in place of commas; of a spreadsheet (.xlsx) the first sheet counts. Raises TableError for a file that is neither,
     or no text in UTF-8.
     """
-    place = Path(path)
-    if sheets.is_sheet(place):
-        return sheets.read_lines(place, first_line)
-    lines = _lines(_text(place))[first_line - 1 :]
-    records = []
-    line = first_line
-    try:
-        delimiter = _delimiter(next(filter(_holds_cells, lines), ""))
-        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped):
-                records.append((line, stripped))
-            line = reader.line_num + first_line
-    except csv.Error as error:
-        raise TableError(f"{place} line {line}: not a CSV ({error}): check its quotes") from error
-    return records
+    return list(_rows(Path(path), first_line))
 
 
 def scored_classes(path: Path, header: Sequence[str]) -> Vocabulary:
@@ -188,19 +173,25 @@ def read_scores(
     than the header, a file named twice or not at all, and columns that are missing, unknown or named twice.
     """
     place = Path(path)
-    header, records = _header_and_records(place)
+    header, records = _header_and_rows(place)
     found = scored_classes(place, header)
-    rows: dict[str, list[float]] = {}
+    fnames: dict[str, None] = {}
+    # A list of Python's numbers would take four times as much as the numbers do.
+    numbers = array("d")
     for line, cells in records:
         where = f"{place} line {line}"
-        _check_score_row(where, cells, header, seen=rows)
-        rows[cells[0]] = [_score(f"{where}, {name}", c) for name, c in zip(found.names, cells[1:], strict=True)]
-    if not rows:
+        _check_score_row(where, cells, header, seen=fnames)
+        fnames[cells[0]] = None
+        numbers.extend(_score(where, name, cell) for name, cell in zip(found.names, cells[1:], strict=True))
+    if not fnames:
         raise TableError(f"{place}: no rows under the header: it needs one row a clip")
-    scores = np.array(list(rows.values()), dtype=np.float64)
+    scores = np.frombuffer(numbers, np.float64).reshape(len(fnames), -1)
     if vocabulary is None:
-        return tuple(rows), scores, found.names
-    return tuple(rows), scores[:, _column_order(place, found, vocabulary)], vocabulary.names
+        return tuple(fnames), scores, found.names
+    order = _column_order(place, found, vocabulary)
+    for row in scores:  # where it stands: a sorted copy would take as much again
+        row[:] = row[order]
+    return tuple(fnames), scores, vocabulary.names
 
 
 # --- score tables ---
@@ -214,13 +205,13 @@ def _check_score_row(where: str, cells: Sequence[str], header: Sequence[str], se
         raise TableError(f"{where}, fname: {cells[0]} has a row already: delete one")
 
 
-def _score(where: str, cell: str) -> float:
+def _score(where: str, name: str, cell: str) -> float:
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TableError(f"{where}: {cell!r} is not a finite number: write the score as digits, such as 0.25")
+        raise TableError(f"{where}, {name}: {cell!r} is not a finite number: write the score as digits, such as 0.25")
     return value
 
 
@@ -277,38 +268,48 @@ def _require_text(path: Path, content: bytes) -> None:
             raise TableError(f"{path}: not a CSV but {kind}: {remedy}")
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
+    """The bytes of a file that is text throughout. Raises TableError for any other."""
     try:
         content = path.read_bytes()
         _require_text(path, content)
-        text = _decoded(content)
+        zeros = any("\0" in line for line in _lines(content))
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}): check the path") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
+    except UnicodeDecodeError:
         raise TableError(
-            f"{path} line {line}: not UTF-8 text: save it as CSV in UTF-8 ('CSV UTF-8' in Excel's list)"
-        ) from error
-    if "\0" in text:
+            f"{path} line {_line_of_no_text(content)}: not UTF-8 text: save it as CSV in UTF-8 ('CSV UTF-8' in Excel's "
+            "list)"
+        ) from None
+    if zeros:
         raise TableError(f"{path}: not a CSV (it holds zero bytes): save it as CSV in UTF-8")
-    return text
+    return content
 
 
-def _decoded(content: bytes, *, errors: str = "strict") -> str:
-    """Text in UTF-8, or in UTF-16 where its mark says so, as spreadsheets write "Unicode text"."""
+def _lines(content: bytes, *, errors: str = "strict") -> Iterator[str]:
+    """The lines of a text, with their ends as they are; decoded one after the other, as they are asked for."""
+    return io.TextIOWrapper(io.BytesIO(content), _encoding(content), errors, newline="")
+
+
+def _line_of_no_text(content: bytes) -> int:
+    """The line, from 1, of the first bytes that are no text."""
+    try:
+        content.decode(_encoding(content))
+    except UnicodeDecodeError as error:
+        return error.object[: error.start].count(b"\n") + 1
+    raise AssertionError("these bytes are text")
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-8, or UTF-16 where its mark says so, as spreadsheets write "Unicode text"."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if wide else "utf-8-sig", errors)
+    return "utf-16" if wide else "utf-8-sig"
 
 
 def _as_asked(header: Sequence[str], names: Sequence[str]) -> list[str]:
     """`header` with those of `names` that it has in another letter case alone as they are in `names`."""
     wanted = {name.lower(): name for name in names if name not in header}
     return [wanted.get(cell.lower(), cell) for cell in header]
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of a text as the csv module counts them, each with its end."""
-    return list(io.StringIO(text, newline=""))
 
 
 def _holds_cells(line: str) -> bool:
@@ -331,13 +332,37 @@ def _delimiter(first: str) -> str:
     return next(several, ",")
 
 
+def _rows(path: Path, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
+    """The rows of `read_lines`, one after the other: of a CSV no more is held than its bytes and a row."""
+    if sheets.is_sheet(path):
+        yield from sheets.read_lines(path, first_line)
+        return
+    content = _content(path)
+    delimiter = _delimiter(next(filter(_holds_cells, islice(_lines(content), first_line - 1, None)), ""))
+    line, lines = first_line, islice(_lines(content), first_line - 1, None)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield line, stripped
+            line = reader.line_num + first_line
+    except csv.Error as error:
+        raise TableError(f"{path} line {line}: not a CSV ({error}): check its quotes") from error
+
+
 def _header_and_records(path: Path, header_line: int = 1) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The first row of a CSV from a line on, and the others. TableError as `read_lines`, and for an empty file."""
-    records = read_lines(path, header_line)
-    if not records:
-        raise TableError(f"{path}: empty: it needs a header and rows")
-    header = records[0][1]
-    return header, [(line, _without_padding(cells, len(header))) for line, cells in records[1:]]
+    header, rows = _header_and_rows(path, header_line)
+    return header, list(rows)
+
+
+def _header_and_rows(path: Path, header_line: int = 1) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """As `_header_and_records`; the others are read one after the other."""
+    rows = _rows(path, header_line)
+    for _, header in rows:
+        return header, ((line, _without_padding(cells, len(header))) for line, cells in rows)
+    raise TableError(f"{path}: empty: it needs a header and rows")
 
 
 def _without_padding(cells: list[str], width: int) -> list[str]:

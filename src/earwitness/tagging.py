@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import augment, decoding, logmel, longsound, onnxmodel, patches
+from . import audio, augment, decoding, devices, logmel, longsound, onnxmodel, patches
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .labels import Vocabulary
 from .longsound import LogMel
 from .model import ModelConfig, load_config, model_digest
-from .recipe import Precision, Recipe, Windows
+from .recipe import Features, Precision, Recipe, Windows
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
@@ -163,7 +163,7 @@ class Tagger:
         precision: Precision = "float32",
         threads: int | None = None,
     ) -> Self:
-        """Opens a model folder. `device` as torch names it; a GPU where there is one, else the CPU. ModelError.
+        """Opens a model folder. `device` as torch names it; None: a GPU where there is one, else the CPU. ModelError.
 
         ValueError for a device that is not there, and for other values than those below.
 
@@ -171,8 +171,8 @@ class Tagger:
         "dense" is faster still and differs a little. `precision` is the network's arithmetic; "auto" is bfloat16 where
         the machine is fast in it. `threads` limits all of torch, and the ONNX file's session; None changes nothing.
 
-        Where the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by it on the CPU, and
-        torch is imported when the first longer one comes.
+        Where that is the CPU, and the folder has an ONNX file of these weights (`onnxmodel`), short clips are scored by
+        it, and torch is imported when the first longer one comes.
         """
         _refuse_unknown("windows", windows, get_args(Windows))
         _refuse_unknown("precision", precision, get_args(Precision))
@@ -193,6 +193,11 @@ class Tagger:
     def windows(self) -> Windows:
         """How windows are done: as asked for, or "sliding" where the network has no other way."""
         return self._scorer.windows
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate of the sound that the model hears; files, and waveforms at other rates, are resampled to it."""
+        return self.recipe.features.sample_rate_hz
 
     def with_hop(self, frames: int) -> "Tagger":
         """Returns this tagger with its windows so many frames apart, whatever its recipe says. ValueError below 1."""
@@ -230,17 +235,14 @@ class Tagger:
             raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
         return np.asarray(total / count)
 
-    def scores(self, waveform: Floats) -> NDArray[np.float64]:
-        """Returns the scores (classes,) of a waveform (samples,) at the recipe's sampling rate, untrimmed.
+    def scores(self, waveform: Floats, *, sample_rate_hz: float | None = None) -> NDArray[np.float64]:
+        """Returns the scores (classes,) of a waveform (samples,), untrimmed; `sample_rate_hz` None: the model's own.
 
-        ValueError for a waveform of more than one dimension, and for samples that are not numbers.
+        One at another rate is resampled, as a file is. ValueError for a waveform of more than one dimension, for
+        samples that are not numbers, and for a rate outside 1 kHz to 10 MHz.
         """
-        samples = np.asarray(waveform, np.float32)
-        if samples.ndim != 1:
-            raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {samples.shape}")
-        if not np.isfinite(samples).all():
-            raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
-        return self.scores_of_log_mel(decoding.log_mel_of(samples, self.recipe.features))
+        rate_hz = self.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
+        return self.scores_of_log_mel(log_mel_of_waveform(waveform, rate_hz, self.recipe.features))
 
     def tag(self, path: str | Path) -> dict[str, float]:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
@@ -307,14 +309,14 @@ def _scorer_of(
     threads: int | None,
 ) -> tuple[ScoresWindows, list[str]]:
     """Returns a model's student as a scorer, and what marks its scores where they are not quite the model's own."""
-    path = onnxmodel.found_in(folder) if device in (None, "cpu") else None
-    if path and windows != "dense" and precision == "float32":
+    path = onnxmodel.found_in(folder) if windows != "dense" and precision == "float32" else None
+    if path and (device == "cpu" or (device is None and not devices.gpu_found())):
         short = onnxmodel.OnnxScorer(path, threads=threads)
         if short.digest == model_digest(folder):
             frames = config.recipe.patches.frames
 
             def open_torch() -> ScoresWindows:
-                return _torch_scorer(folder, config, "cpu", windows, precision, threads)[0]
+                return _torch_scorer(folder, config, device, windows, precision, threads)[0]
 
             return ShortByOne(short, open_torch, windows=windows, frames=frames), ["onnx"]
     return _torch_scorer(folder, config, device, windows, precision, threads)
@@ -331,12 +333,11 @@ def _torch_scorer(
     import torch
 
     from . import checkpoint, windowed
-    from .devices import best, in_bfloat16, named
 
     if threads:
         torch.set_num_threads(threads)
-    target = named(device) if device else best()
-    bfloat16 = in_bfloat16(precision, target)
+    target = devices.named(device) if device else devices.best()
+    bfloat16 = devices.in_bfloat16(precision, target)
     network = checkpoint.load_network(folder, config)
     frames = config.recipe.patches.frames
     scorer = windowed.student_scorer(network, target, frames=frames, windows=windows, bfloat16=bfloat16)
@@ -352,6 +353,16 @@ def _refuse_other_shape(log_mel: LogMel, *, bands: int) -> None:
     """Raises ValueError for an array that is no (frames, bands); a long file's log-mel is one by its making."""
     if isinstance(log_mel, np.ndarray) and (log_mel.ndim != 2 or not len(log_mel) or log_mel.shape[1] != bands):
         raise ValueError(f"a log-mel is (frames, {bands}) of at least one frame; this one has shape {log_mel.shape}")
+
+
+def log_mel_of_waveform(waveform: Floats, rate_hz: float, features: Features) -> Floats:
+    """Returns the log-mel (frames, bands) of a waveform (samples,) at any rate. ValueError as `Tagger.scores`."""
+    samples = np.asarray(waveform, np.float32)
+    if samples.ndim != 1:
+        raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
+    return decoding.log_mel_of(audio.resample(samples, rate_hz, sample_rate_hz=features.sample_rate_hz), features)
 
 
 def best_first(scores: NDArray[np.float64], vocabulary: Vocabulary) -> dict[str, float]:

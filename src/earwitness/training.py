@@ -120,7 +120,8 @@ class _Run:
         compiled: bool,
     ) -> None:
         self._accelerator = Accelerator(
-            cpu=cpu,
+            # By itself it would take any accelerator there is; which of several GPUs a process has is its to say.
+            cpu=devices.best(cpu=cpu).type == "cpu",
             kwargs_handlers=[
                 DistributedDataParallelKwargs(find_unused_parameters=settings.loss.kind != "focal+arcface")
             ],

@@ -376,6 +376,16 @@ class WindowScorer:
             logits |= zip(run.tolist(), self._logits(columns), strict=True)
         return np.stack([logits[start] for start in starts.tolist()])
 
+    def passes(self, starts: Integers) -> float:
+        """Returns what the windows that begin at `starts` (n,) cost, in patches that go through the convolutions."""
+        if self.windows == "sliding":
+            return float(len(starts))
+        if self.windows == "dense":
+            return float(starts[-1] + self._frames) / self._frames
+        runs = list(self._runs(starts))
+        shared = sum(int(run[-1] - run[0]) + self._frames for run in runs)
+        return (shared + self._folded.edge_frames * sum(len(run) - 1 for run in runs)) / self._frames
+
     def _runs(self, starts: Integers) -> Iterator[Integers]:
         """Yields windows that share a pass: a whole number of columns apart, and so near that sharing pays."""
         unit, farthest = self._folded.frames_per_column, self._frames - self._folded.edge_frames

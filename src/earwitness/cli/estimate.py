@@ -44,5 +44,5 @@ def estimate(
         say(f"{cost.name}: {cost.steps} steps, {lasts}, {size(cost.run_bytes)}")
     say(f"log-mels of {result.stores} kinds: {size(result.store_bytes)}")
     say(f"in all {duration(result.seconds)} on {device}, {size(result.bytes)}; {size(free)} are free")
-    costs.refuse_too_little_room(result.bytes, out, free)
+    costs.refuse_too_little_room(result, out, free)
     write_json(json_file, result.as_json() | {"free_bytes": free, "device": str(device)})
