@@ -409,6 +409,31 @@ def test_tags_in_a_table(tiny_model: Path, folder: Path, tmp_path: Path, earwitn
     assert (fnames, names) == (tuple(sorted(path.name for path in folder.iterdir())), CLASSES)
 
 
+def test_when_each_class_is_heard(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    out, track = tmp_path / "times.csv", tmp_path / "times.txt"
+    answer = earwitness("tag", tiny_model, folder, "--times", out, "--least", 0, "--threads", 1)
+    assert answer == (0, f"{out}: 6 files, scores from 0\n", "")
+    rows = read_rows(out, ("fname", "start_seconds", "end_seconds", "label", "score"))
+    assert len(rows) == 6 * len(CLASSES), "at no threshold each class is heard throughout"
+    (sound, *_) = sorted(folder.iterdir())
+    answer = earwitness("tag", tiny_model, sound, "--times", track, "--least", 0, "--threads", 1)
+    assert answer == (0, f"{track}: 4 events\n", "")
+    assert len(track.read_text("utf-8").splitlines()) == 4
+    assert "a label track is of one sound file" in refusal(earwitness("tag", tiny_model, folder, "--times", track))
+    both = ("--times", out, "--out", tmp_path / "scores.csv")
+    assert "give one of them" in refusal(earwitness("tag", tiny_model, folder, *both))
+
+
+@pytest.mark.parametrize("option", ["--out", "--csv"])
+def test_evaluate_replaces_no_table_but_its_own(
+    option: str, tiny_model: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    (tmp_path / "mine.csv").write_text("fname,labels\na.wav,Bark\n")
+    call = ("evaluate", tiny_model, tiny_store, "--threads", 1, option)
+    assert "it holds something else, which would be lost" in refusal(earwitness(*call, tmp_path / "mine.csv"))
+    assert [earwitness(*call, tmp_path / "new.csv").status for _ in range(2)] == [0, 0]
+
+
 @pytest.mark.parametrize("to_table", [True, False])
 def test_a_bad_file_is_listed_and_the_rest_tagged(
     to_table: bool, tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness

@@ -15,14 +15,14 @@ def test_windows_part_half_way_between_their_middles() -> None:
 
 
 def test_events_by_hand() -> None:
-    """Two classes in four windows: the first at once and again at the end, the second between; 2 frames a second."""
+    """Two classes in four windows: the first at once and again at the end, the second between."""
     scores = np.array([[0.9, 0.1], [0.2, 0.5], [0.1, 0.7], [0.6, 0.4]])
-    spans = np.array([[0.0, 2], [2, 4], [4, 6], [6, 9]])
-    assert events.found(scores, spans, least=0.5, second=2, offset_seconds=10) == [
-        (10, 11, 0, 0.9), (11, 13, 1, 0.7), (13, 14.5, 0, 0.6),
+    seconds, names = np.array([[1.0, 2], [2, 3], [3, 4], [4, 5.5]]), ["Bark", "Purr"]
+    assert events.found(scores, seconds, names, least=0.5) == [
+        (1, 2, "Bark", 0.9), (2, 4, "Purr", 0.7), (4, 5.5, "Bark", 0.6),
     ]  # fmt: skip
-    assert events.found(scores, spans, least=0.95, second=2) == []
-    assert events.found(scores, spans, least=0, second=2) == [(0, 4.5, 0, 0.9), (0, 4.5, 1, 0.7)]
+    assert events.found(scores, seconds, names, least=0.95) == []
+    assert events.found(scores, seconds, names, least=0) == [(1, 5.5, "Bark", 0.9), (1, 5.5, "Purr", 0.7)]
 
 
 @settings(deadline=None)
@@ -31,7 +31,8 @@ def test_events_cover_the_windows_that_score_enough_and_no_others(seed: int, cou
     scores = np.random.default_rng(seed).random((count, 3))
     spans = np.column_stack([np.arange(count), np.arange(1, count + 1)]).astype(float)
     covered = np.zeros(scores.shape, bool)
-    for start, end, column, score in events.found(scores, spans, least=least, second=1):
+    for start, end, label, score in events.found(scores, spans, "012", least=least):
+        column = int(label)
         inside = scores[int(start) : int(end), column]
         assert score == inside.max() and not covered[int(start) : int(end), column].any()
         covered[int(start) : int(end), column] = True

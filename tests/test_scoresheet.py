@@ -340,9 +340,20 @@ def test_a_file_that_vanishes_later_keeps_its_row(tagger: Tagger, folder: Path, 
 
 
 def test_the_old_sheet_stays_until_the_new_one_is_whole(tagger: Tagger, folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("old")
+    old = ",".join(("fname", *CLASSES)) + "\nold"
+    (tmp_path / "x.csv").write_text(old)
     left_by(tagger, sound_files([folder]), tmp_path / "x.csv")
-    assert (tmp_path / "x.csv").read_text() == "old"
+    assert (tmp_path / "x.csv").read_text() == old
+
+
+@pytest.mark.parametrize("content", ["File Name,Tags\na.wav,Bark\n", "fname,labels\n", "\x89PNG\n"])
+def test_what_is_no_sheet_of_this_model_is_not_replaced(
+    content: str, tagger: Tagger, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(TableError, match=r"x\.csv: it holds something else, which would be lost"):
+        tag_to_csv(tagger, sound_files([folder]), tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text() == content and not (tmp_path / "x.csv.partial").exists()
 
 
 # --- refused ---

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     # It needs torch, which takes seconds to import; a table of scores is evaluated without.
     from .tagging import Tagger
 
+PER_CLASS_COLUMNS = ("name", "clips", "lwlrap", "weight")
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -78,7 +80,7 @@ class Evaluation:
     def write_per_class_csv(self, path: str | Path) -> None:
         """Write `name,clips,lwlrap,weight`, one row a class; without clips, lwlrap is empty."""
         rows = ((each.name, each.clips, _unless_nan(each.lwlrap), each.weight) for each in self.per_class)
-        write_csv(path, ("name", "clips", "lwlrap", "weight"), rows)
+        write_csv(path, PER_CLASS_COLUMNS, rows)
 
 
 def evaluate_scores(

@@ -1,5 +1,6 @@
 """Sound events: from when to when a class is heard, by the scores of windows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,11 +8,11 @@ from numpy.typing import NDArray
 
 
 class Event(NamedTuple):
-    """A class, by its place in the vocabulary, from one second of a file to another, and its highest score there."""
+    """A class that is heard from one second of a file to another, and its highest score there."""
 
     start_seconds: float
     end_seconds: float
-    column: int
+    label: str
     score: float
 
 
@@ -27,22 +28,20 @@ def stretches(starts: NDArray[np.int64], *, frames: int, length: int) -> NDArray
 
 
 def found(
-    scores: NDArray[np.float64], spans: NDArray[np.float64], *, least: float, second: float, offset_seconds: float = 0.0
+    scores: NDArray[np.float64], seconds: NDArray[np.float64], names: Sequence[str], *, least: float
 ) -> list[Event]:
-    """Returns the events of a clip, by their begin, then their class.
+    """Returns the events of a clip, by their begin, then by the order of their classes.
 
     An event is a run of windows in which a class scores at least `least`. scores (n, classes) are those of the windows,
-    spans (n, 2) the frames that they speak for, `second` is how many frames make one; `offset_seconds` is what was cut
-    off the file's beginning.
+    seconds (n, 2) what of the file they speak for, names (classes,) the classes.
     """
     heard = np.pad(scores >= least, ((1, 1), (0, 0))).astype(np.int8)
     turns = np.diff(heard, axis=0).T
     begins, ends = np.argwhere(turns > 0), np.argwhere(turns < 0)
     events = [
         Event(
-            offset_seconds + spans[first, 0] / second, offset_seconds + spans[end - 1, 1] / second, int(column),
-            float(scores[first:end, column].max()),
+            float(seconds[first, 0]), float(seconds[end - 1, 1]), names[column], float(scores[first:end, column].max())
         )
         for (column, first), (_, end) in zip(begins, ends, strict=True)
-    ]  # fmt: skip
-    return sorted(events, key=lambda event: (event.start_seconds, event.column))
+    ]
+    return sorted(events, key=lambda event: event.start_seconds)

@@ -6,9 +6,10 @@ each line to a file in the state it was in, so that the scores of one model or f
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from numpy.typing import NDArray
 from . import audio, corpus, files, soundwalk, tables
 from .errors import TableError
 from .tagging import Tagged, TagsFiles
+
+_Result = TypeVar("_Result")
+_Value = TypeVar("_Value")
+# What a table could be named by mistake: it would open in nothing.
+_OTHER_SUFFIXES = {".xlsx", ".xlsm", ".xls", ".ods", ".json", ".txt"}
 
 
 class Named(NamedTuple):
@@ -40,6 +46,15 @@ def sound_files(paths: Sequence[Path]) -> list[Named]:
     return [Named(_text(path.name if unique else path.as_posix()), path) for path in found]
 
 
+class Form(NamedTuple, Generic[_Result, _Value]):
+    """How what became of a file is kept: its value, None where it has none; the value as JSON; and from it, None where
+    that is damaged."""
+
+    value: Callable[[_Result], _Value | None]
+    packed: Callable[[_Value], Any]
+    unpacked: Callable[[Any], _Value | None]
+
+
 def tag_to_csv(
     tagger: TagsFiles,
     sounds: Sequence[Named],
@@ -51,36 +66,67 @@ def tag_to_csv(
 
     The form is the challenge's: `fname`, then one column a class in vocabulary order. Scores that an earlier, killed
     call left in NAME.partial are kept and not computed again; a tagger without a digest keeps none. `on_file` is
-    called for each file scored now. TableError where `out` is no place for a file or the name of a sound, or another
-    call is writing it.
+    called for each file scored now. TableError where `out` is no place for a file, the name of a sound, or holds
+    another table, or another call is writing it.
     """
-    if out.exists() and not out.is_file():
-        raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
-    if out.suffix.lower() in audio.SUFFIXES:
-        # `tag MODEL --out a.wav b.wav`: a recording would be lost.
-        raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
+    refuse_no_place(out)
+    tables.refuse_to_replace(out, ("fname", *tagger.vocabulary.names))
+    classes = len(tagger.vocabulary)
+    form = Form[Tagged, NDArray[np.float64]](
+        value=lambda tagged: tagged.scores, packed=np.ndarray.tolist, unpacked=lambda found: _scores(found, classes)
+    )
+    with kept_as_it_comes(out, sounds, tagger.digest, tagger.tag_many, form, on_file) as (good, bad):
+        scores = np.array([row for _, row in good]).reshape(-1, classes)
+        tables.write_scores(out, [name for name, _ in good], scores, tagger.vocabulary)
+    return bad
+
+
+@contextmanager
+def kept_as_it_comes(
+    out: Path,
+    sounds: Sequence[Named],
+    tie: str,
+    work: Callable[[Iterable[Path]], Iterator[_Result]],
+    form: Form[_Result, _Value],
+    on_file: Callable[[_Result], None],
+) -> Iterator[tuple[list[tuple[str, _Value]], list[_Result]]]:
+    """Works through files for the table `out`, which the block writes; gives names with values, and what has none.
+
+    `work` yields what becomes of files, in their order. What there is of it is kept in NAME.partial until the block
+    ends, tied to `tie` and to every file's state, and not worked out again by a later call; an empty `tie` keeps
+    nothing.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     states = [(sound, _identity(sound.path)) for sound in sounds]
     busy = TableError(f"{out}: another `earwitness tag` is writing this file")
     with files.naming(out), files.lock(partial, busy=busy):
-        done = _begin(partial, tagger)
+        done = _begin(partial, tie, form)
         left = [(sound.path, identity) for sound, identity in states if identity not in done]
-        bad: list[Tagged] = []
+        bad: list[_Result] = []
         with partial.open("a", encoding="utf-8") as stream:
-            for (_, identity), tagged in zip(left, tagger.tag_many(path for path, _ in left), strict=True):
-                if tagged.scores is None:
-                    bad.append(tagged)
+            for (_, identity), result in zip(left, work(path for path, _ in left), strict=True):
+                value = form.value(result)
+                if value is None:
+                    bad.append(result)
                 else:
-                    done[identity] = tagged.scores
-                    stream.write(json.dumps([*identity, tagged.scores.tolist()]) + "\n")
+                    done[identity] = value
+                    stream.write(json.dumps([*identity, form.packed(value)]) + "\n")
                     stream.flush()
-                on_file(tagged)
-        good = [(sound.name, done[identity]) for sound, identity in states if identity in done]
-        scores = np.array([row for _, row in good]).reshape(-1, len(tagger.vocabulary))
-        tables.write_scores(out, [name for name, _ in good], scores, tagger.vocabulary)
+                on_file(result)
+        yield [(sound.name, done[identity]) for sound, identity in states if identity in done], bad
         partial.unlink()
-    return bad
+
+
+def refuse_no_place(out: Path) -> None:
+    """Raises TableError where `out` is no file, or named as what is no CSV."""
+    if out.exists() and not out.is_file():
+        raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
+    if out.suffix.lower() in audio.SUFFIXES:
+        # `tag MODEL --out a.wav b.wav`: a recording would be lost.
+        raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
+    if out.suffix.lower() in _OTHER_SUFFIXES:
+        raise TableError(f"{out}: no table is written as {out.suffix}; give the name of a CSV to write")
 
 
 def _expanded(path: Path) -> Iterator[Path]:
@@ -101,28 +147,33 @@ def _identity(path: Path) -> tuple[str, str]:
     return str(path.absolute()), corpus.stamp_of(path)
 
 
-def _begin(partial: Path, tagger: TagsFiles) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """Returns the scores in an unfinished sheet of the same model, cut after its last whole line; else begins one."""
-    tie = json.dumps({"earwitness": "scores under way", "model": tagger.digest}).encode() + b"\n"
-    done: dict[tuple[str, str], NDArray[np.float64]] = {}
+def _begin(partial: Path, tie: str, form: Form[_Result, _Value]) -> dict[tuple[str, str], _Value]:
+    """Returns what an unfinished table of the same tie holds, cut after its last whole line; else begins one."""
+    head = json.dumps({"earwitness": "scores under way", "model": tie}).encode() + b"\n"
+    done: dict[tuple[str, str], _Value] = {}
     with partial.open("rb+") as stream:
         good_bytes = 0
-        if tagger.digest and stream.readline() == tie:
-            found, read_bytes = files.whole_lines(stream, lambda line: _parsed(line, len(tagger.vocabulary)))
+        if tie and stream.readline() == head:
+            found, read_bytes = files.whole_lines(stream, lambda line: _parsed(line, form))
             done.update(found)
-            good_bytes = len(tie) + read_bytes
+            good_bytes = len(head) + read_bytes
         stream.truncate(good_bytes)
         if not good_bytes:
             stream.seek(0)
-            stream.write(tie)
+            stream.write(head)
     return done
 
 
-def _parsed(line: bytes, classes: int) -> tuple[tuple[str, str], NDArray[np.float64]] | None:
-    """Returns the file a line tells of and its scores; None where it is damaged."""
+def _parsed(line: bytes, form: Form[_Result, _Value]) -> tuple[tuple[str, str], _Value] | None:
+    """Returns the file a line tells of and its value; None where it is damaged."""
     try:
-        path, stamp, scores = json.loads(line)
-        row = np.array(scores, np.float64).reshape(-1)
+        path, stamp, kept = json.loads(line)
+        value = form.unpacked(kept)
     except (ValueError, TypeError):
         return None
-    return ((str(path), str(stamp)), row) if len(row) == classes else None
+    return None if value is None else ((str(path), str(stamp)), value)
+
+
+def _scores(kept: Any, classes: int) -> NDArray[np.float64] | None:
+    row = np.array(kept, np.float64).reshape(-1)
+    return row if len(row) == classes else None

@@ -112,6 +112,12 @@ def first_rows(path: Path, most: int) -> list[tuple[int, list[str]]]:
         return []
 
 
+def refuse_to_replace(out: Path, header: Sequence[str]) -> None:
+    """Raises TableError where a file is there that does not begin with this header: it is somebody else's."""
+    if out.is_file() and out.stat().st_size and [cells for _, cells in first_rows(out, 1)] != [list(header)]:
+        raise TableError(f"{out}: it holds something else, which would be lost; give another name, or delete it")
+
+
 def read_header(path: str | Path) -> list[str]:
     """The cells of a CSV's first row. Raises TableError for a file that is no UTF-8 CSV, or is empty."""
     return _header_and_records(Path(path))[0]

@@ -12,9 +12,10 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, augment, decoding, devices, logmel, longsound, onnxmodel, patches
+from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
+from .events import Event
 from .labels import Vocabulary
 from .longsound import LogMel
 from .model import ModelConfig, load_config, model_digest
@@ -32,6 +33,7 @@ _PATCHES_AT_ONCE = 32
 _WINDOWS_AT_ONCE = 1024
 _READ_AHEAD = 4
 _Read = TypeVar("_Read")
+_Found = TypeVar("_Found")
 
 
 class Tagged(NamedTuple):
@@ -39,6 +41,14 @@ class Tagged(NamedTuple):
 
     path: Path
     scores: NDArray[np.float64] | None
+    error: EarwitnessError | None
+
+
+class Timed(NamedTuple):
+    """What became of a file: what is heard in it from when to when, or the error that says why not."""
+
+    path: Path
+    events: list[Event] | None
     error: EarwitnessError | None
 
 
@@ -221,9 +231,7 @@ class Tagger:
         It is rounded to float16 as those of a store are, so that a file and its copy in a store score the same.
         ModelError where the scores are not finite, ValueError for a log-mel of no frame or of other bands.
         """
-        _refuse_other_shape(log_mel, bands=len(self._mean))
-        size, hop = self.recipe.patches.frames, self.recipe.tagging.hop_frames
-        starts = patches.window_starts(len(log_mel), frames=size, hop=hop)
+        starts = self._starts(log_mel)
         total, count = np.zeros(len(self.vocabulary)), len(starts)
         for part, begins in self._parts(log_mel, starts):
             total += self._window_scores(part, begins).sum(axis=0)
@@ -231,9 +239,18 @@ class Tagger:
         if repeats:
             masked = self._masked(np.asarray(log_mel[:], np.float16), starts, repeats)
             total, count = total + self._patch_scores(masked).sum(axis=0), count * (1 + repeats)
-        if not np.isfinite(total).all():
-            raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
+        _refuse_damaged(total)
         return np.asarray(total / count)
+
+    def scores_over_time(self, log_mel: LogMel) -> tuple[Integers, NDArray[np.float64]]:
+        """Returns the first frame of every window of a log-mel, (n,), and the windows' scores (n, classes).
+
+        Each window's own, without the further passes for short clips. Errors as `scores_of_log_mel`.
+        """
+        starts = self._starts(log_mel)
+        scores = np.concatenate([self._window_scores(part, begins) for part, begins in self._parts(log_mel, starts)])
+        _refuse_damaged(scores)
+        return starts, scores
 
     def scores(self, waveform: Floats, *, sample_rate_hz: float | None = None) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a waveform (samples,), untrimmed; `sample_rate_hz` None: the model's own.
@@ -248,6 +265,36 @@ class Tagger:
         """Returns a file's classes with their scores in [0, 1], the highest first. AudioError if it can't be read."""
         log_mel = longsound.read(Path(path), self.recipe.features)
         return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
+
+    def events(self, path: str | Path, *, least: float = 0.5) -> list[Event]:
+        """Returns from when to when each class is heard in a file: runs of windows that score at least `least`.
+
+        A window speaks for what lies nearer to its middle than to its neighbours', so seconds are as fine as windows
+        are apart. AudioError if the file can't be read, ValueError for a score outside 0 to 1.
+        """
+        _refuse_no_score(least)
+        return self._events_of(longsound.read_sound(Path(path), self.recipe.features), least)
+
+    def events_many(self, paths: Iterable[str | Path], *, least: float = 0.5) -> Iterator[Timed]:
+        """Yields every file's events in the order given, as `tag_many` its scores."""
+        _refuse_no_score(least)
+        features = self.recipe.features
+        for found in _each(
+            paths, lambda path: longsound.read_sound(path, features), lambda sound: self._events_of(sound, least)
+        ):
+            yield Timed(*found)
+
+    def _events_of(self, sound: longsound.Sound, least: float) -> list[Event]:
+        starts, scores = self.scores_over_time(sound.log_mel)
+        features, length = self.recipe.features, len(sound.log_mel)
+        frames = events.stretches(starts, frames=self.recipe.patches.frames, length=length)
+        seconds = (frames * features.hop_length + sound.trimmed_samples) / features.sample_rate_hz
+        return events.found(scores, seconds, self.vocabulary.names, least=least)
+
+    def _starts(self, log_mel: LogMel) -> Integers:
+        _refuse_other_shape(log_mel, bands=len(self._mean))
+        size, hop = self.recipe.patches.frames, self.recipe.tagging.hop_frames
+        return patches.window_starts(len(log_mel), frames=size, hop=hop)
 
     def tag_many(self, paths: Iterable[str | Path]) -> Iterator[Tagged]:
         """Yields every file's scores in the order given; a bad file yields its error, and the rest go on.
@@ -344,6 +391,16 @@ def _torch_scorer(
     return scorer, ["dense"] * (scorer.windows == "dense") + ["bfloat16"] * bfloat16
 
 
+def _refuse_damaged(scores: NDArray[np.float64]) -> None:
+    if not np.isfinite(scores).all():
+        raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
+
+
+def _refuse_no_score(least: float) -> None:
+    if not 0 <= least <= 1:
+        raise ValueError(f"least is a score, from 0 to 1, not {least!r}")
+
+
 def _refuse_unknown(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
@@ -374,17 +431,24 @@ def tag_each(
     paths: Iterable[str | Path], read: Callable[[Path], _Read], score: Callable[[_Read], NDArray[np.float64]]
 ) -> Iterator[Tagged]:
     """Yields what becomes of every file when it is read and then scored; the next are read while one is scored."""
+    yield from (Tagged(*found) for found in _each(paths, read, score))
+
+
+def _each(
+    paths: Iterable[str | Path], read: Callable[[Path], _Read], score: Callable[[_Read], _Found]
+) -> Iterator[tuple[Path, _Found | None, EarwitnessError | None]]:
     if isinstance(paths, str | Path):  # else text would be taken for paths of one letter each
         raise TypeError(f"paths are several, and {str(paths)!r} is one: put it into a list, or give it to tag")
     for path, reading in ahead(map(Path, paths), read, count=_READ_AHEAD):
+        found: tuple[Path, _Found | None, EarwitnessError | None]
         try:
-            tagged = Tagged(path, score(reading.result()), None)
+            found = path, score(reading.result()), None
         except ModelError as error:
             # It knows of no file: what it was given is a log-mel.
-            tagged = Tagged(path, None, ModelError(f"{path}: {error}"))
+            found = path, None, ModelError(f"{path}: {error}")
         except EarwitnessError as error:
-            tagged = Tagged(path, None, error)
-        yield tagged
+            found = path, None, error
+        yield found
 
 
 def _content_seed(log_mel: NDArray[np.float16]) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..corpus import Store
     from ..dataset import Dataset
     from ..evaluation import Evaluation, Scored
+    from ..labels import Vocabulary
     from ..tagging import Tagger
 
 
@@ -56,6 +57,7 @@ def evaluate(
     stored = corpus.is_store(dataset)
     source = corpus.Store(dataset) if stored else layouts.read_dataset(dataset, without_sound=table is not None)
     if table:
+        _refuse_to_replace(csv, out, source.vocabulary)
         vocabulary, (clips, scored, problems) = source.vocabulary, evaluation.given_scores(table, source, dataset)
     else:
         (folder,) = model or []
@@ -65,6 +67,7 @@ def evaluate(
             )
         use_threads(threads)
         tagger = tagger_of(folder, hop_frames, windows, precision)
+        _refuse_to_replace(csv, out, tagger.vocabulary)
         vocabulary, (clips, scored, problems) = tagger.vocabulary, _score(tagger, source)
     result = evaluation.evaluate_scores(
         vocabulary.encode_all([clip.labels for clip in clips]), scored, vocabulary,
@@ -77,6 +80,16 @@ def evaluate(
     if out:
         tables.write_scores(out, [clip.fname for clip in clips], scored, vocabulary)
     end_with_problems(problems, "test clips that could not be scored")
+
+
+def _refuse_to_replace(per_class: Path | None, scores: Path | None, vocabulary: "Vocabulary") -> None:
+    """Raises TableError, before any work, where another table is in the place of one to write."""
+    from .. import evaluation, tables
+
+    if per_class:
+        tables.refuse_to_replace(per_class, evaluation.PER_CLASS_COLUMNS)
+    if scores:
+        tables.refuse_to_replace(scores, ("fname", *vocabulary.names))
 
 
 def _score(tagger: "Tagger", source: "Store | Dataset") -> "Scored":

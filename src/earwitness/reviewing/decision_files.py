@@ -24,10 +24,13 @@ FORMS = ".csv, .json (Label Studio's tasks) or .xml (its labelling interface)"
 def write(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> None:
     """Writes decisions in the form that the suffix of `path` names.
 
-    OSError; ReviewError for an unknown suffix, and for a file of the review folder that is something else.
+    OSError; ReviewError for an unknown suffix, and for a file of the review folder that is something else; TableError
+    where a CSV would replace another table.
     """
     if path.name in OWN_FILES and path.resolve().parent == folder.path.resolve():
         raise ReviewError(f"{path}: is the review folder's own {path.name}; give another name")
+    if path.suffix == ".csv":
+        tables.refuse_to_replace(path, COLUMNS)
     files.atomic_write(path, text_of(path, decisions, folder))
 
 

@@ -1,0 +1,55 @@
+"""From when to when each class is heard in many files: one table, kept as it comes, or a label track of Audacity."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from . import files, scoresheet, tables
+from .errors import TableError
+from .events import Event
+from .scoresheet import Form, Named
+from .tagging import Tagger, Timed
+
+COLUMNS = ("fname", "start_seconds", "end_seconds", "label", "score")
+_FORM = Form[Timed, list[Event]](
+    value=lambda timed: timed.events,
+    packed=lambda events: [list(event) for event in events],
+    unpacked=lambda kept: [Event(float(one), float(two), str(label), float(score)) for one, two, label, score in kept],
+)
+
+
+def tag_to_csv(
+    tagger: Tagger,
+    sounds: Sequence[Named],
+    out: Path,
+    *,
+    least: float = 0.5,
+    on_file: Callable[[Timed], None] = lambda timed: None,
+) -> list[Timed]:
+    """Writes the events of all files that can be read to `out`, in the order given; returns those that could not.
+
+    A row an event: `fname,start_seconds,end_seconds,label,score`. Kept and resumed as `scoresheet.tag_to_csv`.
+    TableError as there, ValueError for a `least` outside 0 to 1.
+    """
+
+    def work(paths: Iterable[Path]) -> Iterator[Timed]:
+        return tagger.events_many(paths, least=least)
+
+    scoresheet.refuse_no_place(out)
+    tables.refuse_to_replace(out, COLUMNS)
+    tie = tagger.digest and f"{tagger.digest} events from {least}"
+    with scoresheet.kept_as_it_comes(out, sounds, tie, work, _FORM, on_file) as (good, bad):
+        rows = ((name, *_seconds(event), event.label, f"{event.score:.4f}") for name, found in good for event in found)
+        tables.write_csv(out, COLUMNS, rows)
+    return bad
+
+
+def write_audacity(out: Path, found: Sequence[Event]) -> None:
+    """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between. OSError."""
+    lines = ("\t".join((*_seconds(event), f"{event.label} {event.score:.2f}")) for event in found)
+    if out.suffix.lower() != ".txt":
+        raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
+    files.atomic_write(out, "".join(f"{line}\n" for line in lines))
+
+
+def _seconds(event: Event) -> tuple[str, str]:
+    return f"{event.start_seconds:.3f}", f"{event.end_seconds:.3f}"
