@@ -128,7 +128,7 @@ def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwi
         "Bark/deeper/d.wav",
         f"note: {table}: a list of clips whose columns have other names, so folders of classes go before it, and it "
         "is not read: give its path to have it read",
-        f"note: 1 sound files are in no class's folder, so not read; the first is {first}",
+        f"note: 1 sound file in no class's folder, so not read; the first is {first}",
         "note: Bark and bark are classes of their own; if they are meant as one, write them alike",
         "1 class has one clip to learn from, or none: bark",
     ]

@@ -926,6 +926,14 @@ def test_esc_noisy_is_read_whole():
     assert all(clip.path.is_file() for clip in dataset.clips)
 
 
+def test_a_table_of_verdicts_is_no_list_of_clips(tmp_path):
+    """Its tags to be dropped would be taken for labels."""
+    text = "fname,role,label,given,verdict,probability\na.wav,noisy,Bark,1,drop,0.01\n"
+    (tmp_path / "verdicts.csv").write_text(text)
+    with pytest.raises(TableError, match=r"verdicts\.csv: what `clean` says of tags.*give cleaned\.csv"):
+        read_dataset(tmp_path / "verdicts.csv")
+
+
 def test_genuine_tables_of_fsdkaggle2019(tmp_path):
     root = tmp_path / "FSDKaggle2019"
     for source in (shared("fsdkaggle2019") / "meta").glob("*.csv"):

@@ -17,8 +17,7 @@ def read(table: Path) -> Listing:
     """The clips of a table with `fname,labels[,split][,recording]`; file names are absolute, or relative to its folder.
 
     Its columns may have other names that are known, titles may stand above its header, and a clip may have several
-    rows. Raises TableError where it
-    is no such table.
+    rows. Raises TableError where it is no such table.
     """
     folder = table.parent
     found = columns.read(table)

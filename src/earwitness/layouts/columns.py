@@ -16,7 +16,9 @@ _OTHER_NAMES = {
 }
 # Begin Time (s) is that of Raven, start_seconds that of AudioSet's tables.
 _TIMES = re.compile(r"(start|begin|onset|end|stop|offset)(time)?(s|sec|secs|seconds|ms)?")
-_FURTHER = ("split", "usage", "recording")
+_FURTHER = ("split", "usage", "recording", "known_as")
+# What `clean` writes has a row for every tag in doubt, those to be dropped among them.
+_OF_VERDICTS = {"fname", "label", "verdict", "probability"}
 # A header is looked for in so many of the first rows that hold anything: titles may stand above it.
 _ROWS = 5
 
@@ -44,9 +46,13 @@ def is_list(table: Path, *, by_any_name: bool) -> bool:
 def read(table: Path) -> Columns:
     """The columns of a table of clips. Those that it lacks are as they should be called: reading it tells that.
 
-    Raises TableError where several may be meant.
+    Raises TableError where several may be meant, and for a table of verdicts.
     """
     rows = tables.first_rows(table, _ROWS) or [(1, [])]
+    if set(rows[0][1]) >= _OF_VERDICTS:
+        raise TableError(
+            f"{table}: what `clean` says of tags, wrong ones among them: give cleaned.csv, which lies beside it"
+        )
     line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), rows[0])
     where = f"{table} line {line}"
     fname, labels = (_column(where, header, name) or name for name in ("fname", "labels"))

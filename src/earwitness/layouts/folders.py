@@ -65,7 +65,9 @@ def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
     closed = sorted(set(others).difference(sounds))
     remarks = [f"{one}: a folder that may not be searched, so nothing in it is read" for one in closed]
     if sounds:
-        remarks.append(f"{len(sounds)} sound files are in no class's folder, so not read; the first is {sounds[0]}")
+        remarks.append(
+            f"{counted(len(sounds), 'sound file')} in no class's folder, so not read; the first is {sounds[0]}"
+        )
     return tuple(remarks)
 
 
