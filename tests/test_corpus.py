@@ -116,6 +116,21 @@ def test_without_noisy_clips_the_moments_are_the_curated_sets(few: Path, tmp_pat
     np.testing.assert_allclose(store.moments.mean, frames.mean(axis=0), rtol=1e-6)
 
 
+def test_bands_that_noisy_recordings_lack_do_not_drown_the_others(few: Path, tmp_path: Path) -> None:
+    """Noisy clips at 8 kHz, curated ones of full band."""
+    rng = np.random.default_rng(0)
+    for path in few.glob("train_*/*"):
+        rate_hz = 8_000 if "noisy" in path.parent.name else 32_000
+        soundfile.write(path.with_suffix(".wav"), 0.1 * rng.normal(size=2 * rate_hz), rate_hz)
+    report = prepared(few, tmp_path / "store")
+    assert 30 < report.uneven_bands < 128 and prepared(few, tmp_path / "store").uneven_bands == report.uneven_bands
+    store = Store(tmp_path / "store")
+    normal = np.concatenate(
+        [logmel.normalise(store.log_mel(row), store.moments.mean, store.moments.std) for row in store.rows("curated")]
+    )
+    assert np.sqrt(np.square(normal).mean(axis=0)).max() < 8.5
+
+
 def test_a_log_mel_is_a_view_of_the_file(tiny_store: Path) -> None:
     store = Store(tiny_store)
     assert isinstance(store.log_mel(3), np.memmap)

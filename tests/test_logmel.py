@@ -282,14 +282,16 @@ def clips_of_levels(seed: int = 0) -> list[np.ndarray]:
 def test_moments_are_those_of_all_frames_together() -> None:
     clips = clips_of_levels()
     frames = np.concatenate(clips).astype(np.float64)
-    mean, std = logmel.running_moments(iter(clips))
+    moments = logmel.running_moments(iter(clips))
+    mean, std = moments.mean, moments.std
     assert mean.dtype == std.dtype == np.float64
     np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(std, frames.std(axis=0), rtol=1e-12)
 
 
 def test_hand_worked_moments() -> None:
-    mean, std = logmel.running_moments([[[1.0, 5.0]], [[3.0, 5.0], [5.0, 5.0]]])
+    moments = logmel.running_moments([[[1.0, 5.0]], [[3.0, 5.0], [5.0, 5.0]]])
+    mean, std = moments.mean, moments.std
     np.testing.assert_allclose(mean, [3, 5])
     np.testing.assert_allclose(std, [np.sqrt(8 / 3), 0])
 
@@ -305,7 +307,7 @@ def test_moments_add_up_in_any_grouping() -> None:
 def test_a_small_spread_far_from_zero_keeps_its_digits() -> None:
     rng = np.random.default_rng(0)
     clips = [1e6 + 1e-3 * rng.standard_normal((50, 4)) for _ in range(200)]
-    np.testing.assert_allclose(logmel.running_moments(clips)[1], np.concatenate(clips).std(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(logmel.running_moments(clips).std, np.concatenate(clips).std(axis=0), rtol=1e-6)
 
 
 def test_moments_of_nothing_are_refused() -> None:
@@ -315,7 +317,8 @@ def test_moments_of_nothing_are_refused() -> None:
 
 def test_normalised_frames_have_mean_zero_and_deviation_one() -> None:
     clips = clips_of_levels()
-    mean, std = logmel.running_moments(clips)
+    moments = logmel.running_moments(clips)
+    mean, std = moments.mean, moments.std
     frames = logmel.normalise(np.concatenate(clips), mean, std)
     assert frames.dtype == np.float32
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
@@ -331,6 +334,15 @@ def test_normalise_takes_patches_in_a_batch() -> None:
 @pytest.mark.parametrize("constant", [-100.0, -99.97])
 def test_a_band_that_never_varies_is_divided_by_one(constant: float) -> None:
     clips = [np.full((frames, 2), constant) for frames in (3, 7, 11)]
-    mean, std = logmel.running_moments(clips)
+    moments = logmel.running_moments(clips)
+    mean, std = moments.mean, moments.std
     np.testing.assert_allclose(logmel.normalise([[constant, constant + 2]], mean, std), [[0, 2]], atol=1e-4)
     np.testing.assert_array_equal(logmel.deviation(std), 0)
+
+
+def test_bands_in_which_another_set_is_foreign_are_divided_by_its_distance() -> None:
+    """Means 0 and deviations 1; of the others, 3 and 4, then 0 and 8, then 6 and 8 dB: distances 5, 8 and 10."""
+    ours = logmel.running_moments([[[-1.0] * 3, [1.0] * 3]])
+    others = logmel.running_moments([[[-1.0, -8, -2], [7.0, 8, 14]]])
+    np.testing.assert_allclose(logmel.uneven_bands(ours, others), [0, 0, 10])
+    np.testing.assert_array_equal(logmel.uneven_bands(ours, ours), [0, 0, 0])

@@ -68,6 +68,7 @@ class Report:
 
     curated_groups: how many groups of curated clips there are that share no recording. leaks: the recordings that test
     clips share with others. noisy_again: how many clips are noisy now that the store had as curated.
+    uneven_bands: in how many mel bands noisy clips hold next to nothing and curated ones do.
     """
 
     decoded: int
@@ -78,6 +79,7 @@ class Report:
     curated_groups: int
     leaks: tuple[Leak, ...]
     noisy_again: int
+    uneven_bands: int
 
 
 class Store:
@@ -323,7 +325,8 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     decoded = sum(not journal.entries[path].error for path in tried)
     groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
     noisy_again = sum(clip.role == "noisy" and clip.path in before for clip in good)
-    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good), noisy_again)
+    uneven = _read_head(out)["moments"].get("uneven_bands", 0)
+    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good), noisy_again, uneven)
 
 
 def _folds_before(index: Path) -> dict[Path, int]:
@@ -359,11 +362,20 @@ def _is_current(out: Path, index: str, head: dict[str, Any]) -> bool:
 
 def _moments(good: dict[Clip, Entry], out: Path, bands: int) -> dict[str, Any]:
     """Returns the moments over the noisy set (docs/paper.md, row 18), over the curated set where there is none."""
-    role = "noisy" if any(clip.role == "noisy" for clip in good) else "curated"
-    mean, std = logmel.running_moments(
-        _read_frames(out, entry.first_frame, entry.frames, bands) for clip, entry in good.items() if clip.role == role
-    )
-    return {"mean": mean.tolist(), "std": std.tolist(), "role": role}
+    found = {
+        role: logmel.running_moments(
+            _read_frames(out, entry.first_frame, entry.frames, bands)
+            for clip, entry in good.items() if clip.role == role
+        )
+        for role in ("curated", "noisy") if any(clip.role == role for clip in good)
+    }  # fmt: skip
+    if len(found) == 1:
+        ((role, moments),) = found.items()
+        return {"mean": moments.mean.tolist(), "std": moments.std.tolist(), "role": role}
+    moments, uneven = found["noisy"], logmel.uneven_bands(found["noisy"], found["curated"])
+    std = np.where(uneven > 0, uneven, moments.std)
+    count = {"uneven_bands": int((uneven > 0).sum())} if uneven.any() else {}
+    return {"mean": moments.mean.tolist(), "std": std.tolist(), "role": "noisy"} | count
 
 
 def folds_of(clips: Iterable[Clip], before: Mapping[Path, int] = MappingProxyType({})) -> dict[Clip, int]:

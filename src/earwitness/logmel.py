@@ -36,6 +36,8 @@ _SILENT_FRAME_DB = np.float32(-200)
 
 # A standard deviation at or below this is rounding error: float32 cannot resolve it at -100 dB.
 _NO_DEVIATION_DB = 1e-6
+# What another set lies from the mean by, in deviations, before these are found to say nothing of it.
+_MOST_DEVIATIONS = 8.0
 
 
 def log_mel(
@@ -213,10 +215,8 @@ class Moments:
         return np.sqrt(self.squared_deviations / self.frames)
 
 
-def running_moments(
-    log_mels: Iterable[npt.ArrayLike],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the (mel_bands,) float64 mean and standard deviation over all frames of many log-mels, in dB.
+def running_moments(log_mels: Iterable[npt.ArrayLike]) -> Moments:
+    """Return the moments over all frames of many log-mels: mean and deviation of each band, in dB.
 
     One pass, one clip in memory at a time. Raises ValueError when there is no clip.
 
@@ -228,7 +228,18 @@ def running_moments(
         total = moments if total is None else total + moments
     if total is None:
         raise ValueError("no clips to take the mean and standard deviation of")
-    return total.mean, total.std
+    return total
+
+
+def uneven_bands(of: Moments, others: Moments) -> npt.NDArray[np.float64]:
+    """Return by what to divide bands in which two sets are no two samples of one thing, (mel_bands,) dB; else 0.
+
+    Where the `others` lie so far from the mean of the first set that its own deviation says nothing of them, as in
+    bands above what its recordings hold, they would be tens of deviations off. The root mean square of their distance
+    from it is what to divide by there. Departs from print: docs/paper.md, row 18.
+    """
+    distance = np.sqrt(np.square(others.std) + np.square(others.mean - of.mean))
+    return np.where(distance > _MOST_DEVIATIONS * of.std, distance, 0.0)
 
 
 def normalise(log_mel: npt.ArrayLike, mean: npt.ArrayLike, std: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -117,6 +117,11 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
             f"{report.noisy_again} clips are noisy again that were curated in this store: where reviewers had settled "
             "them, give their --decisions each time"
         )
+    if report.uneven_bands:
+        say(
+            f"in {counted(report.uneven_bands, 'mel band')} noisy clips hold next to nothing and curated ones do, as "
+            "where they were recorded or encoded otherwise; those bands are scaled by the curated clips"
+        )
     _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
 
