@@ -150,6 +150,32 @@ def test_every_given_tag_has_its_verdict(cleaned: Path, tiny_store: Path) -> Non
         assert 0 <= float(row["start_seconds"]) < float(row["end_seconds"]) <= 4.1 and Path(row["path"]).is_file()
 
 
+def test_a_row_a_clip_says_what_to_do_with_it(cleaned: Path, tiny_store: Path) -> None:
+    """Of every clip that was judged, by the verdicts on its tags."""
+    of_tags: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for one in tables.read_rows(cleaned / "verdicts.csv", ()):
+        of_tags.setdefault((one["role"], one["fname"]), {})[one["label"]] = one
+    rows = tables.read_rows(cleaned / "clips.csv", ())
+    assert [(row["role"], row["fname"]) for row in rows] == list(of_tags)
+    labels = {(clip.role, clip.fname): ",".join(clip.labels) for clip in Store(tiny_store).clips}
+    listed = {
+        row["known_as"]: row["labels"]
+        for row in tables.read_rows(cleaned / "cleaned.csv", ())
+        if row["split"] == "noisy"
+    }
+    for row in rows:
+        tags = of_tags[row["role"], row["fname"]]
+        assert row["given"] == labels[row["role"], row["fname"]]
+        changed = any(tag["verdict"] in {"drop", "add"} for tag in tags.values())
+        assert (row["verdict"] == "change") == changed
+        if row["verdict"] == "keep":
+            assert row["believed"] == row["given"]
+        if row["role"] == "noisy":
+            assert row["believed"] == listed.get(row["fname"], "")
+        sure = [max(float(tag["probability"]), 1 - float(tag["probability"])) for tag in tags.values()]
+        assert min(sure) - 0.5 <= float(row["probability"]) <= 1
+
+
 def test_the_cleaned_list_can_be_prepared(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:
     dataset = layouts.read_dataset(cleaned / "cleaned.csv")
     assert not dataset.problems
@@ -326,7 +352,7 @@ def test_the_verb_says_what_it_found_and_wrote(
     (noisy,) = [line for line in answer.out.splitlines() if line.startswith("noisy: of the tags given ")]
     assert sum(map(int, re.findall(r"\d+", noisy))) == sum(counts.values())
     assert answer.out.splitlines()[-2:] == [
-        f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json",
+        f"{out}: verdicts.csv, clips.csv, cleaned.csv, duplicates.csv, summary.json",
         f"next: earwitness review {out}",
     ]
     assert not (out / "report.html").exists()
@@ -433,7 +459,7 @@ def test_without_a_page_none_is_left_from_before(
     out = shutil.copytree(cleaned, tmp_path / "out")
     (out / ".part-0123456789abcdef.html").write_text("<!doctype")
     status, said, _ = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
-    assert status == 0 and f"{out}: verdicts.csv, cleaned.csv, duplicates.csv, summary.json\n" in said
+    assert status == 0 and f"{out}: verdicts.csv, clips.csv, cleaned.csv, duplicates.csv, summary.json\n" in said
     assert {path.name for path in out.iterdir()} == {path.name for path in cleaned.iterdir()} - {"report.html"}
     assert "report.html" in earwitness("clean", tiny_trained_run, tiny_store, "--out", out)[1]
 

@@ -1,6 +1,7 @@
 """Keep, drop, add or unsure, for every clip and tag: verdicts.csv, and cleaned.csv, a clip list for `prepare`."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -91,6 +92,41 @@ def _seconds(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else ""
 
 
+def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
+    """Writes clips.csv, a row a clip: its labels as given and as believed, what to do, and how sure the least sure is.
+
+    What to do is to keep the labels, to change them, or unsure, where no tag is to be dropped or added but some are in
+    doubt.
+    """
+    believed, by_clip = _believed(found, store), defaultdict(list)
+    for one in found:
+        by_clip[one.row].append(one)
+    rows = (
+        (
+            store.clips[row].fname, store.clips[row].role, ",".join(store.clips[row].labels),
+            ",".join(believed.get(row, [])), _of_clip({one.verdict for one in tags if one.given or is_believed(one)}),
+            f"{min(one.probability if is_believed(one) else 1 - one.probability for one in tags):.4f}", sounds[row],
+        )
+        for row, tags in by_clip.items()
+    )  # fmt: skip
+    tables.write_csv(path, ("fname", "role", "given", "believed", "verdict", "probability", "path"), rows)
+
+
+def _of_clip(of_tags: Set[str]) -> str:
+    if of_tags & {"drop", "add"}:
+        return "change"
+    return "unsure" if "unsure" in of_tags else "keep"
+
+
+def _believed(found: Sequence[Verdict], store: Store) -> dict[int, list[str]]:
+    """Returns the labels that are believed of clips, by their rows."""
+    believed: dict[int, list[str]] = {}
+    for one in found:
+        if is_believed(one):
+            believed.setdefault(one.row, []).append(store.vocabulary.names[one.column])
+    return believed
+
+
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
     """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that are left out for want of a label.
 
@@ -98,10 +134,7 @@ def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
     and test clips keep their labels, and all clips their part of the test set and their recordings, where the store
     knows any.
     """
-    believed: dict[int, list[str]] = {}
-    for one in found:
-        if is_believed(one):
-            believed.setdefault(one.row, []).append(store.vocabulary.names[one.column])
+    believed = _believed(found, store)
     rows, left_out = [], []
     for row, clip in enumerate(store.clips):
         labels = believed.get(row, []) if clip.role == "noisy" else list(clip.labels)
