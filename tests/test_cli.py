@@ -329,7 +329,16 @@ def test_evaluate_prints_and_writes_its_figures(
     answer = earwitness("evaluate", tiny_model, tiny_dataset, "--threads", 1, *options)
     assert (answer.status, answer.err) == (0, "")
     report = json.loads((tmp_path / "f.json").read_text())
-    assert set(report) == {"lwlrap", "interval", "clips", "tied_clips", "per_class", "by_usage", "not_scored"}
+    assert set(report) == {
+        "lwlrap",
+        "interval",
+        "clips",
+        "tied_clips",
+        "mean_average_precision",
+        "per_class",
+        "by_usage",
+        "not_scored",
+    }
     assert list(report["per_class"]) == list(CLASSES)
     assert (report["clips"], report["not_scored"]) == (6, 0)
     assert {usage: figure["clips"] for usage, figure in report["by_usage"].items()} == {"Private": 4, "Public": 2}
@@ -341,11 +350,13 @@ def test_evaluate_prints_and_writes_its_figures(
     rows = read_rows(tmp_path / "c.csv", ("name", "clips", "lwlrap", "weight"))
     assert [float(row["lwlrap"]) for row in rows] == [one["lwlrap"] for one in report["per_class"].values()]
     head, *lines = answer.out.splitlines()
-    assert head.split() == ["class", "clips", "lwlrap", "weight"]
+    assert head.split() == ["class", "clips", "lwlrap", "AP", "from", "precision", "recall"]
     for line, row in zip(lines, rows, strict=False):
-        assert line.split() == [row["name"], row["clips"], f"{float(row['lwlrap']):.4f}", f"{float(row['weight']):.4f}"]
-    assert [line.rpartition(", ")[2] for line in lines[4:]] == ["all: 6 clips", "Private: 4 clips", "Public: 2 clips"]
-    assert lines[4].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
+        figures = [row[key] for key in ("lwlrap", "average_precision", "threshold", "precision", "recall")]
+        assert line.split() == [row["name"], row["clips"], *(f"{float(figure):.3f}" for figure in figures)]
+    assert lines[4] == f"mean average precision {report['mean_average_precision']:.4f}, over 4 classes"
+    assert [line.rpartition(", ")[2] for line in lines[5:]] == ["all: 6 clips", "Private: 4 clips", "Public: 2 clips"]
+    assert lines[5].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
 
 
 def test_evaluate_of_store_and_dataset_agree(

@@ -15,7 +15,15 @@ from earwitness import Tagger, corpus, recipe
 from earwitness.corpus import Store
 from earwitness.dataset import Clip
 from earwitness.errors import StoreError, TableError
-from earwitness.evaluation import align, evaluate_scores, given_scores, named_as, score_dataset, score_store
+from earwitness.evaluation import (
+    PER_CLASS_COLUMNS,
+    align,
+    evaluate_scores,
+    given_scores,
+    named_as,
+    score_dataset,
+    score_store,
+)
 from earwitness.labels import Vocabulary
 from earwitness.layouts import read_dataset
 from earwitness.lwlrap import bootstrap_interval, lwlrap
@@ -64,8 +72,19 @@ def test_by_usage_scores_each_part_alone(table):
 def test_json_is_strict_and_whole(table):
     report = evaluate_scores(*table, THREE, ["Public"] * 60).as_json()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert set(report) == {"lwlrap", "interval", "clips", "tied_clips", "per_class", "by_usage"}
-    assert report["per_class"]["Purr"] == {"lwlrap": None, "weight": 0, "clips": 0}
+    assert set(report) == {
+        "lwlrap",
+        "interval",
+        "clips",
+        "tied_clips",
+        "mean_average_precision",
+        "per_class",
+        "by_usage",
+    }
+    unknown = dict.fromkeys(("lwlrap", "average_precision", "threshold", "precision", "recall"))
+    assert report["per_class"]["Purr"] == unknown | {"weight": 0, "clips": 0}
+    heard = [report["per_class"][name]["average_precision"] for name in ("Bark", "Meow")]
+    assert report["mean_average_precision"] == pytest.approx(sum(heard) / 2)
     assert report["by_usage"]["Public"] == {key: report[key] for key in ("lwlrap", "interval", "clips", "tied_clips")}
     assert "by_usage" not in evaluate_scores(*table, THREE, [None] * 60).as_json()
 
@@ -73,8 +92,9 @@ def test_json_is_strict_and_whole(table):
 def test_per_class_csv(table, tmp_path):
     evaluation = evaluate_scores(*table, THREE)
     evaluation.write_per_class_csv(tmp_path / "classes.csv")
-    rows = read_rows(tmp_path / "classes.csv", ("name", "clips", "lwlrap", "weight"))
-    assert rows[2] == {"name": "Purr", "clips": "0", "lwlrap": "", "weight": "0.0"}
+    rows = read_rows(tmp_path / "classes.csv", PER_CLASS_COLUMNS)
+    assert rows[2] == dict.fromkeys(PER_CLASS_COLUMNS, "") | {"name": "Purr", "clips": "0", "weight": "0.0"}
+    assert float(rows[0]["threshold"]) == evaluation.per_class[0].threshold.score
     assert float(rows[0]["lwlrap"]) == evaluation.per_class[0].lwlrap
     assert math.fsum(float(row["weight"]) for row in rows) == pytest.approx(1)
 

@@ -16,13 +16,14 @@ from .dataset import Clip, Dataset, Problem
 from .errors import TableError, some_of
 from .labels import Vocabulary
 from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
+from .precision import Threshold, average_precision, best_threshold
 from .tables import read_scores, write_csv
 
 if TYPE_CHECKING:
     # It needs torch, which takes seconds to import; a table of scores is evaluated without.
     from .tagging import Tagger
 
-PER_CLASS_COLUMNS = ("name", "clips", "lwlrap", "weight")
+PER_CLASS_COLUMNS = ("name", "clips", "lwlrap", "weight", "average_precision", "threshold", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class ClassFigure:
-    """One class: the clips that carry it, its lwlrap (NaN if none does), its weight in the overall figure."""
+    """One class: the clips that carry it, its lwlrap (NaN if none does), its weight in the overall figure.
+
+    average_precision: over the clips. threshold: the score of the best F1 on these very clips, with precision and
+    recall from it on. NaN if no clip carries the class.
+    """
 
     name: str
     clips: int
     lwlrap: float
     weight: float
+    average_precision: float
+    threshold: Threshold
 
 
 @dataclass(frozen=True)
@@ -66,20 +73,36 @@ class Evaluation:
     per_class: tuple[ClassFigure, ...]
     by_usage: dict[str, Figure] = field(default_factory=dict)
 
+    @property
+    def mean_average_precision(self) -> float:
+        """The mean over the classes that some clip carries."""
+        return float(np.mean([each.average_precision for each in self.per_class if each.clips]))
+
     def as_json(self) -> dict[str, Any]:
-        """What `evaluate --json` writes; the lwlrap of a class that no clip carries is null."""
-        report = self.overall.as_json()
+        """What `evaluate --json` writes; the figures of a class that no clip carries are null."""
+        report = self.overall.as_json() | {"mean_average_precision": self.mean_average_precision}
         report["per_class"] = {
-            each.name: {"lwlrap": _unless_nan(each.lwlrap), "weight": each.weight, "clips": each.clips}
+            each.name: {
+                "lwlrap": _unless_nan(each.lwlrap), "weight": each.weight, "clips": each.clips,
+                "average_precision": _unless_nan(each.average_precision),
+                "threshold": _unless_nan(each.threshold.score),
+                "precision": _unless_nan(each.threshold.precision), "recall": _unless_nan(each.threshold.recall),
+            }
             for each in self.per_class
-        }
+        }  # fmt: skip
         if self.by_usage:
             report["by_usage"] = {usage: figure.as_json() for usage, figure in self.by_usage.items()}
         return report
 
     def write_per_class_csv(self, path: str | Path) -> None:
-        """Write `name,clips,lwlrap,weight`, one row a class; without clips, lwlrap is empty."""
-        rows = ((each.name, each.clips, _unless_nan(each.lwlrap), each.weight) for each in self.per_class)
+        """Write `PER_CLASS_COLUMNS`, one row a class; without clips, all but its weight is empty."""
+        rows = (
+            (
+                each.name, each.clips, _unless_nan(each.lwlrap), each.weight,
+                *map(_unless_nan, (each.average_precision, *each.threshold)),
+            )
+            for each in self.per_class
+        )  # fmt: skip
         write_csv(path, PER_CLASS_COLUMNS, rows)
 
 
@@ -103,7 +126,7 @@ def evaluate_scores(
     result = lwlrap(truth, scores)
     return Evaluation(
         overall=_figure(result, truth, scores, seed),
-        per_class=_class_figures(result, truth, vocabulary),
+        per_class=_class_figures(result, truth, scores, vocabulary),
         by_usage={
             part: _figure(lwlrap(truth[rows], scores[rows]), truth[rows], scores[rows], seed)
             for part, rows in _parts(usage or ())
@@ -264,10 +287,17 @@ def _figure(result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], seed: int
     return Figure(result.overall, interval, clips=len(truth), tied_clips=result.tied_clips)
 
 
-def _class_figures(result: Lwlrap, truth: NDArray[Any], vocabulary: Vocabulary) -> tuple[ClassFigure, ...]:
-    clips_per_class = (truth > 0).sum(axis=0)
-    columns = zip(vocabulary.names, clips_per_class, result.per_class, result.weights, strict=True)
-    return tuple(ClassFigure(name, int(clips), float(value), float(w)) for name, clips, value, w in columns)
+def _class_figures(
+    result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], vocabulary: Vocabulary
+) -> tuple[ClassFigure, ...]:
+    columns = zip(vocabulary.names, truth.T, scores.T, result.per_class, result.weights, strict=True)
+    return tuple(
+        ClassFigure(
+            name, int((present > 0).sum()), float(value), float(weight), average_precision(present, scored),
+            best_threshold(present, scored),
+        )
+        for name, present, scored, value, weight in columns
+    )  # fmt: skip
 
 
 def _parts(usage: Sequence[str | None]) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from ..errors import some_of
+from ..errors import counted, some_of
 from .options import (
     HopOption,
     JsonOption,
@@ -104,14 +104,17 @@ def _score(tagger: "Tagger", source: "Store | Dataset") -> "Scored":
 
 def print_evaluation(result: "Evaluation") -> None:
     table = Table(Column("class", overflow="fold"), box=None, header_style="bold", pad_edge=False)
-    for name in ("clips", "lwlrap", "weight"):
+    for name in ("clips", "lwlrap", "AP", "from", "precision", "recall"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in result.per_class:
         if one.clips:
-            table.add_row(printable(one.name), str(one.clips), f"{one.lwlrap:.4f}", f"{one.weight:.4f}")
+            figures = (one.lwlrap, one.average_precision, *one.threshold)
+            table.add_row(printable(one.name), str(one.clips), *(f"{figure:.3f}" for figure in figures))
     output.print(table, soft_wrap=False)
     if unheard := [printable(one.name) for one in result.per_class if not one.clips]:
         say(f"no test clip to measure {some_of(unheard, 5)} by")
+    classes = sum(bool(one.clips) for one in result.per_class)
+    say(f"mean average precision {result.mean_average_precision:.4f}, over {counted(classes, 'class')}")
     for name, figure in {"all": result.overall, **result.by_usage}.items():
         low, high = figure.interval
         say(f"lwlrap {figure.lwlrap:.4f} (95 % interval {low:.4f} to {high:.4f}), {name}: {figure.clips} clips")
