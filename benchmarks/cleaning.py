@@ -331,7 +331,7 @@ def render(options: argparse.Namespace) -> None:
     keys = ("store", "runs", "measure", "rival", "seed", "order", "decisions")
     groups: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
     for line in {json.dumps([line.get(key) for key in keys]): line for line in lines}.values():
-        groups[line.get("store", "planted faults"), len(line.get("runs", "1")), line["measure"]].append(line)
+        groups[line.get("store", "planted faults"), len(line.get("runs", "1")), measure_of(line)].append(line)
     text = ["| store | runs | measure | value | the ear alone | cleanlab on that ear | cleanlab out of fold |"]
     text += ["|---|---|---|---|---|---|---|"]
     for (store, runs, measure), group in groups.items():
@@ -347,6 +347,12 @@ def render(options: argparse.Namespace) -> None:
     after = rest.split("<!-- /measured -->")[1]
     table = "\n".join(text)
     PAGE.write_text(f"{before}<!-- measured -->\n{table}\n<!-- /measured -->{after}", "utf-8")
+
+
+def measure_of(line: dict[str, Any]) -> str:
+    """Returns what a line measured, and after how many clips of which order, where a reviewer had heard some."""
+    heard = f", {line['decisions']} clips, order: {line['order']}" if "order" in line else ""
+    return line["measure"] + heard
 
 
 def value_of(lines: list[dict[str, Any]]) -> str:

@@ -1,9 +1,11 @@
 """Draws docs/pictures/curves.png and its table in docs/results.md from the lines that run.py wrote by grid-curves.toml.
 
-    python benchmarks/quality/curves.py benchmarks/quality/results/curves/esc-noisy.jsonl
+    cd benchmarks/quality/results
+    python ../curves.py curves/esc-noisy.jsonl esc-noisy.jsonl
 
-Three panels: lwlrap against the CPU minutes of a training, a line a width of the network; against the number of curated
-clips; against the share of wrong labels among the noisy clips.
+The second file has the same ways on all curated clips; of it the seeds that the first has count. A panel each, as far
+as there are runs for it: lwlrap against the CPU minutes of a training, a line a width of the network; against the
+number of curated clips; against the share of wrong labels among the noisy clips.
 """
 
 import argparse
@@ -25,9 +27,10 @@ CURATED = {"": 395, "-half": 198, "-quarter": 99}
 Point = tuple[float, float]
 
 
-def way_of(line: Line) -> str:
-    """Returns which of WAYS a line is of."""
-    return next(way for way in WAYS if line["method"].startswith(way))
+def way_of(line: Line) -> str | None:
+    """Returns which of WAYS a line is of, at whatever width and length; None for another."""
+    name = line["method"].partition(", network.width=")[0]
+    return name if name in WAYS else None
 
 
 def width_of(line: Line) -> str | None:
@@ -51,8 +54,8 @@ def by_cost(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
 
 def by_curated(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
     """Returns (curated clips, lwlrap) of every way at the width of the recipes, in all of the steps."""
-    whole = [line for line in lines if variant_of(line) == "" and line["set"][-1:] == ["network.width=0.25"]]
-    return by_number(whole + [line for line in lines if width_of(line) is None], CURATED)
+    whole = [line for line in lines if line["set"][-1:] == ["network.width=0.25"] or width_of(line) is None]
+    return by_number(whole, CURATED)
 
 
 def by_noise(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
@@ -88,20 +91,32 @@ def table(cost: dict[tuple[str, str], list[Point]], *others: dict[tuple[str, str
     return "\n".join(["| way | of | at | lwlrap |", "|---|---|---|---|", *lines])
 
 
+def read(paths: list[Path]) -> list[Line]:
+    """Returns the lines that are of WAYS, of the seeds that the first file has."""
+    first, *others = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in paths)
+    seeds = {line["seed"] for line in first}
+    return [line for lines in (first, *others) for line in lines if way_of(line) and line["seed"] in seeds]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
     options = parser.parse_args()
-    lines = [json.loads(line) for line in options.results.read_text("utf-8").splitlines()]
+    lines = read(options.results)
     panels = by_cost(lines), by_curated(lines), by_noise(lines)
-    figure, places = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout="constrained")
     labels = ("CPU minutes of a training", "curated clips", "wrong labels among those of the noisy clips, %")
-    for axes, found, label in zip(places, panels, labels, strict=True):
+    shown = [(found, label) for found, label in zip(panels, labels, strict=True) if found]
+    figure, places = plt.subplots(
+        1, len(shown), figsize=(4 * len(shown), 4), sharey=True, layout="constrained", squeeze=False
+    )
+    for axes, (found, label) in zip(places[0], shown, strict=True):
         draw(axes, found, label)
-    places[0].set(xscale="log", ylabel="lwlrap on the test clips, one seed")
+    places[0][0].set_ylabel("lwlrap on the test clips, one seed")
     handles = [plt.Line2D([], [], color=colour, label=way) for way, colour in WAYS.items()]
-    handles += [plt.Line2D([], [], color="grey", linestyle=style, label=f"width {w}") for w, style in WIDTHS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
+    widths = {width for found in panels for _, width in found}
+    if len(widths) > 1:
+        handles += [plt.Line2D([], [], color="grey", linestyle=WIDTHS[w], label=f"width {w}") for w in sorted(widths)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(ROOT / "docs" / "pictures" / "curves.png", dpi=110)
     page = ROOT / "docs" / "results.md"
     made = f"{table(*panels)}\n\n![lwlrap against minutes, curated clips, wrong labels](pictures/curves.png)\n"
