@@ -49,7 +49,7 @@ def against_librosa(given) -> None:
 def against_real_time(given, folder: Path) -> None:
     import sounds
 
-    from earwitness import decoding, recipe
+    from earwitness import longsound, recipe
 
     features, seconds = recipe.Features(), 20.0 if given.quick else 60.0
     rows = []
@@ -57,7 +57,7 @@ def against_real_time(given, folder: Path) -> None:
         for channels in (1, 2):
             path = sounds.write(folder / f"{channels}{suffix}", seconds=seconds, channels=channels)
             time = harness.timed(
-                {"": lambda path=path: decoding.read(path, features)}, repeats=2 if given.quick else 7
+                {"": lambda path=path: longsound.read_sound(path, features)}, repeats=2 if given.quick else 7
             )[""]
             rows.append([suffix[1:], channels, seconds / time.median, time.spread])
     columns = ["file", "channels", "times real time", "spread"]

@@ -37,10 +37,10 @@ from earwitness import (
     batches,
     checkpoint,
     corpus,
-    decoding,
     devices,
     estimate,
     layouts,
+    longsound,
     recipe,
     stages,
     tables,
@@ -121,10 +121,10 @@ def true_clip_seconds(place: Path) -> float:
     mean = sum(HOURS.values()) * 3600 / 29_266
     sound = np.random.default_rng(0).standard_normal(int(mean * RATE_HZ)) * 3_000
     soundfile.write(place, np.int16(np.clip(sound, -32_767, 32_767)), RATE_HZ, subtype="PCM_16")
-    decoding.read(place, recipe.Features())
+    longsound.read_sound(place, recipe.Features())
     started = time.process_time()
     for _ in range(SAMPLE):
-        decoding.read(place, recipe.Features())
+        longsound.read_sound(place, recipe.Features())
     return (time.process_time() - started) / SAMPLE
 
 

@@ -49,7 +49,8 @@ def written(path: Path, *parts: NDArray[np.float32]) -> Path:
 
 
 def in_one_piece(path: Path, **changes: Any) -> NDArray[np.float32]:
-    return decoding.read(path, FEATURES.model_copy(update=changes))[0]
+    features = FEATURES.model_copy(update=changes)
+    return decoding.log_mel_of(audio.read(path, sample_rate_hz=features.sample_rate_hz), features)
 
 
 QUIET = 1e-5

@@ -1,4 +1,4 @@
-"""A sound file -> its log-mel, in one piece; and what reading it may come to."""
+"""A waveform -> its log-mel, in one piece; and what reading a sound file may come to."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,6 @@ from . import audio, logmel, recipe
 from .errors import AudioError
 
 SILENT = "silent throughout: kept whole"
-
-
-def read(path: Path, features: recipe.Features) -> tuple[NDArray[np.float32], bool]:
-    """Returns a file's log-mel (frames, bands) float32 dB and whether it is silent throughout. AudioError."""
-    with reading(path):
-        waveform = audio.read(path, sample_rate_hz=features.sample_rate_hz)
-        return log_mel_of(waveform, features), audio.is_silent(waveform)
 
 
 @contextmanager

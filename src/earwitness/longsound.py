@@ -71,7 +71,7 @@ class Sound(NamedTuple):
 
 
 def read(path: Path, features: recipe.Features) -> LogMel:
-    """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError as `decoding.read`."""
+    """Returns a file's log-mel, trimmed; of a long file one that is read in parts. AudioError."""
     return read_sound(path, features).log_mel
 
 
