@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from . import logmel
+
 Array = NDArray[np.float64]
 
 _PARTS = 5
@@ -16,8 +18,8 @@ _CONTEXT_PARTS = 4
 
 def spectrum(log_mel: NDArray[np.floating]) -> Array:
     """Returns mean and deviation of every band of a clip, (2 bands,) dB: what a recording sounds like as a whole."""
-    frames = np.asarray(log_mel, np.float64)
-    return np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
+    moments = logmel.running_moments([log_mel])
+    return np.concatenate([moments.mean, moments.std])
 
 
 def noisy_side(spectra: Array, noisy: NDArray[np.bool_]) -> Array:
