@@ -76,8 +76,10 @@ def test_one_override_may_stand_by_itself() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="laptop"):
+    with pytest.raises(RecipeError, match=r"labtop: no such recipe; did you mean laptop\?$"):
         recipe.load("labtop")
+    with pytest.raises(RecipeError, match=r"give a TOML file or one of: .*laptop.*warm-up"):
+        recipe.load("nothing of the kind")
     broken = tmp_path / "broken.toml"
     broken.write_text("[network\n", "utf-8")
     with pytest.raises(RecipeError, match=r"broken\.toml"):

@@ -71,6 +71,11 @@ def test_bad_files_get_one_line_that_names_them(client: TestClient) -> None:
         assert answer.json()["error"].startswith("bad.wav: ") and "/tmp" not in answer.json()["error"]
 
 
+def test_several_files_in_one_request_are_refused(client: TestClient, sounds: list[Path]) -> None:
+    answer = client.post("/api/tag", files=[("file", (path.name, path.read_bytes())) for path in sounds[:2]])
+    assert (answer.status_code, answer.json()) == (422, {"error": "2 files in one request: post them one by one"})
+
+
 def test_a_file_that_is_too_large_is_refused(client: TestClient) -> None:
     answer = post(client, "long.wav", bytes(1_000_001))
     assert answer.status_code == 413

@@ -365,9 +365,8 @@ def _read(source: str | Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except FileNotFoundError:
         close = difflib.get_close_matches(str(source), names(), 1, 0.6)
-        guess = f"did you mean {close[0]}? If not, " if close else ""
-        known = ", ".join(names())
-        raise RecipeError(f"{source}: no such recipe; {guess}give a TOML file or one of: {known}") from None
+        advice = f"did you mean {close[0]}?" if close else f"give a TOML file or one of: {', '.join(names())}"
+        raise RecipeError(f"{source}: no such recipe; {advice}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{source}: not readable as a TOML recipe ({error})") from None
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__, audio
-from ..errors import AudioError, EarwitnessError
+from ..errors import AudioError, EarwitnessError, counted
 from ..tagging import Tagger
 from . import answers
 
@@ -84,10 +84,16 @@ class Tagging:
         """Returns what is served: version, the model's digest, its classes."""
         return {"version": __version__, "model": self._tagger.digest, "classes": self._tagger.vocabulary.names}
 
-    def tag(self, file: UploadFile, top: int | None = None) -> dict[str, Any]:
-        """Returns a posted file's classes with their scores, the highest first; the first `top` where that is given."""
-        name = Path(file.filename or "").name or "file"
-        with self._on_disk(file, name) as path:
+    def tag(self, file: list[UploadFile], top: int | None = None) -> dict[str, Any]:
+        """Returns a posted file's classes with their scores, the highest first; the first `top` where that is given.
+
+        AudioError for several files: an answer is of one.
+        """
+        if len(file) > 1:
+            raise AudioError(f"{counted(len(file), 'file')} in one request: post them one by one")
+        (posted,) = file
+        name = Path(posted.filename or "").name or "file"
+        with self._on_disk(posted, name) as path:
             tags = self.tags_of(path, name)
         return {"fname": name, "tags": tags[: max(top, 0)] if top is not None else tags}
 
