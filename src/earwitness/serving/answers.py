@@ -16,5 +16,5 @@ def nonsense(error: Exception, advice: str) -> JSONResponse:
     """
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    place = ".".join(part for part in first["loc"][1:] if isinstance(part, str)) or "the request"
     return refusal(f"{place}: {first['msg']}; {advice}", 422)
