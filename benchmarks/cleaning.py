@@ -29,7 +29,7 @@ from cleanlab.internal.multilabel_scorer import ClassLabelScorer, MultilabelScor
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earwitness import audio, calibration, layouts, tables
-from earwitness.cleaning import hearing, judging, summary
+from earwitness.cleaning import hearing, judging, summary, twins
 from earwitness.corpus import Store
 from earwitness.reviewing import folder as review_folder
 from earwitness.serving.desk import ordered
@@ -65,7 +65,8 @@ def measure(options: argparse.Namespace) -> None:
     store = Store(options.store)
     runs = [hearing.open_run(run, store) for run in options.runs]
     keep = options.work / f"heard-{options.store.name}"
-    judged = judging.judge(runs, store, keep)
+    alike = [(pair.first, pair.second) for pair in twins.find(store).pairs]  # as `clean` has it
+    judged = judging.judge(runs, store, keep, alike=alike)
     truth = truth_of(options.truth, store)
     chosen = np.array(
         [noisy and store.clips[row].fname in truth for row, noisy in zip(judged.rows, judged.noisy, strict=True)]
@@ -75,7 +76,7 @@ def measure(options: argparse.Namespace) -> None:
     common = {"store": options.store.name, "runs": [run.name for run in options.runs], "clips": int(chosen.sum())}
     rivals = cleanlab_scores(judged, judged.heard, chosen)
     if options.out_of_fold:
-        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep)
+        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep, alike=alike)
         rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone.heard, chosen).items()}
     compare(options, common, "wrong labels", given, ~true, 1 - p, rivals | {"heard alone": 1 - heard})
     compare(options, common, "missing labels", ~given, true, p, {"heard alone": heard})
