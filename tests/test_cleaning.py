@@ -21,6 +21,7 @@ from earwitness.cleaning import clean, judging, originals, page, summary, verdic
 from earwitness.cleaning.judging import Judged
 from earwitness.cleaning.verdicts import Limits, Verdict
 from earwitness.corpus import Store
+from earwitness.corrections import correct
 from earwitness.errors import EarwitnessError
 from earwitness.reviewing import decision_files
 from earwitness.reviewing import folder as review_folder
@@ -215,6 +216,27 @@ def test_the_cleaned_list_keeps_names_and_the_parts_of_the_test_set(cleaned: Pat
     clips = layouts.read_dataset(cleaned / "cleaned.csv").clips
     assert {clip.usage for clip in clips} == {None, "Public", "Private"}
     assert [(clip.fname, clip.role, clip.usage) for clip in clips] == [known[clip.path] for clip in clips]
+
+
+def test_a_clip_left_without_a_label_gets_a_reviewers(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:
+    """Nothing that somebody heard is lost; until then the clip is not used."""
+    store = Store(tiny_store)
+    left = verdicts.write_cleaned(tmp_path / "cleaned.csv", [], store, originals.require_sounds(store, None))
+    noisy = [store.clips[row].fname for row in store.rows("noisy")]
+    assert left == noisy
+    dataset = layouts.read_dataset(tmp_path / "cleaned.csv")
+    assert not dataset.by_role("noisy") and [clip.fname for clip in dataset.unlabelled] == noisy
+    assert any(f"{len(noisy)} clips without a label: not used" in remark for remark in dataset.remarks)
+    said = [
+        Decision("noisy", noisy[0], ("Bark", "Meow"), "Anna", "changed", "2026-01-01T00:00:00.000000Z"),
+        Decision("noisy", noisy[1], (), "Anna", "nothing", "2026-01-01T00:00:00.000000Z"),
+    ]
+    found = correct(dataset, [], [(tmp_path, said)])
+    assert (found.reviewed, found.nothing_heard, found.unknown) == (1, 1, ())
+    (clip,) = [clip for clip in found.dataset.clips if clip.fname == noisy[0]]
+    assert (clip.role, clip.labels) == ("curated", ("Bark", "Meow"))
+    assert [clip.fname for clip in found.dataset.unlabelled] == noisy[2:]
+    assert len(found.dataset.clips) == len(dataset.clips) + 1
 
 
 def test_the_ear_counts_where_there_is_one_and_the_cleaned_list_elsewhere(

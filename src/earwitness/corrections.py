@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import files
-from .dataset import Clip, Dataset, Problem
+from .dataset import UNLABELLED, Clip, Dataset, Problem
 from .errors import TableError
 from .labels import Vocabulary
 from .layouts.listing import split_labels
@@ -53,23 +53,24 @@ def correct(
     """A dataset with the corrections of all files applied by fname, whatever a clip's role, then those of reviewers.
 
     Later files win, and reviewers over all files. Decisions never concern test clips; their role counts only where
-    two clips have one fname. A clip that goes is among `left_out` afterwards. What is spoken of is no longer known to
-    be bad: whoever wrote it has heard the clip. Raises TableError for a file that holds no corrections, and for
-    unknown labels.
+    two clips have one fname. Clips without a label, of which files say nothing, get a reviewer's. A clip that goes is
+    among `left_out` afterwards. What is spoken of is no longer known to be bad: whoever wrote it has heard the clip.
+    Raises TableError for a file that holds no corrections, and for unknown labels.
     """
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, clip in enumerate(dataset.clips):
+    clips, rows = dataset.clips + dataset.unlabelled, defaultdict(list)
+    for row, clip in enumerate(clips):
         rows[clip.fname].append(row)
     said: dict[int, Correction] = {}
     unknown: dict[str, None] = {}
     for path in paths:
         for fname, correction in _read(path, dataset.vocabulary).items():
-            said |= dict.fromkeys(rows.get(fname, ()), correction)
-            unknown |= {} if fname in rows else {fname: None}
+            spoken_of = [row for row in rows.get(fname, ()) if clips[row].role != UNLABELLED]
+            said |= dict.fromkeys(spoken_of, correction)
+            unknown |= {} if spoken_of else {fname: None}
     for path, decisions in reviews:
         for decision in settled(decisions).values():
             correction = _heard(path, decision, dataset.vocabulary)
-            spoken_of = _rows_of(decision, rows.get(decision.fname, ()), dataset.clips)
+            spoken_of = _rows_of(decision, rows.get(decision.fname, ()), clips)
             said |= dict.fromkeys(spoken_of, correction)
             unknown |= {} if spoken_of else {decision.fname: None}
     return _applied(dataset, said, tuple(unknown))
@@ -78,7 +79,11 @@ def correct(
 def _rows_of(decision: Decision, rows: Iterable[int], clips: Sequence[Clip]) -> list[int]:
     """The rows among `rows` of the clips that a decision speaks of."""
     trained_on = [row for row in rows if clips[row].role != "test"]
-    return trained_on if len(trained_on) < 2 else [row for row in trained_on if clips[row].role == decision.role]
+    if len(trained_on) < 2:
+        return trained_on
+    # What `clean` leaves without a label was a noisy clip.
+    roles = {decision.role, UNLABELLED} if decision.role == "noisy" else {decision.role}
+    return [row for row in trained_on if clips[row].role in roles]
 
 
 def _heard(path: Path, decision: Decision, vocabulary: Vocabulary) -> Correction:
@@ -96,7 +101,7 @@ def _heard(path: Path, decision: Decision, vocabulary: Vocabulary) -> Correction
 
 def _applied(dataset: Dataset, said: Mapping[int, Correction], unknown: tuple[str, ...]) -> Corrected:
     """A dataset with what is said of its clips, by row."""
-    old = dataset.clips
+    old = dataset.clips + dataset.unlabelled
     clips = [_relabelled(clip, said.get(row)) for row, clip in enumerate(old)]
     gone = [
         Problem(old[row].fname, old[row].role, old[row].path, f"{one.where}: {NOTHING_HEARD if one.heard else REMOVE}")
@@ -108,7 +113,12 @@ def _applied(dataset: Dataset, said: Mapping[int, Correction], unknown: tuple[st
     files_say = [(row, one) for row, one in said.items() if not one.heard]
     reviewers_say = [one for one in said.values() if one.heard]
     return Corrected(
-        replace(dataset, clips=tuple(clips), known_bad=known_bad).without(gone),
+        replace(
+            dataset,
+            clips=tuple(clip for clip in clips if clip.role != UNLABELLED),
+            known_bad=known_bad,
+            unlabelled=tuple(clip for row, clip in enumerate(clips) if clip.role == UNLABELLED and row not in said),
+        ).without(gone),
         relabelled=sum(set(old[row].labels) != set(clips[row].labels) for row, _ in files_say),
         removed=sum(not one.labels for _, one in files_say),
         unknown=unknown,

@@ -53,13 +53,18 @@ class Problem:
     what: str
 
 
+# The role of clips that are known and have no label yet.
+UNLABELLED = "unlabelled"
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The usable clips of a dataset, in the order of its tables, and the problems with the others.
 
     known_bad: those of the clips that the dataset's own authors name as wrong. left_out: clips that are
     left out because the user wants it, which is no problem. layout: as what it was read, as docs/data.md calls it.
-    remarks: how it was read and what was not, where that may not be meant, a line each.
+    remarks: how it was read and what was not, where that may not be meant, a line each. unlabelled: clips that have no
+    label yet; a reviewer's decision may give them some.
     """
 
     root: Path
@@ -70,6 +75,7 @@ class Dataset:
     left_out: tuple[Problem, ...] = ()
     layout: str = ""
     remarks: tuple[str, ...] = ()
+    unlabelled: tuple[Clip, ...] = ()
 
     def by_role(self, role: str) -> tuple[Clip, ...]:
         """The clips whose role is `role`, in order."""

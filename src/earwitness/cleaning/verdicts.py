@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import tables
 from ..corpus import Store
+from ..dataset import UNLABELLED
 from ..reviewing import folder as review_folder
 from .judging import Judged
 
@@ -128,7 +129,7 @@ def _believed(found: Sequence[Verdict], store: Store) -> dict[int, list[str]]:
 
 
 def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> list[str]:
-    """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that are left out for want of a label.
+    """Writes cleaned.csv, a clip list for `prepare`; returns the noisy clips that have no label left.
 
     Clips are known by the names that the store has for them, so that decisions and corrections by these apply. Curated
     and test clips keep their labels, and all clips their part of the test set and their recordings, where the store
@@ -138,11 +139,11 @@ def write_cleaned(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
     rows, left_out = [], []
     for row, clip in enumerate(store.clips):
         labels = believed.get(row, []) if clip.role == "noisy" else list(clip.labels)
-        if labels:
-            said = (",".join(labels), clip.role, clip.fname, clip.usage or "", ",".join(clip.recordings))
-            rows.append((str(sounds[row].absolute()), *said))
-        else:
+        if not labels:
             left_out.append(clip.fname)
+        role = clip.role if labels else UNLABELLED
+        said = (",".join(labels), role, clip.fname, clip.usage or "", ",".join(clip.recordings))
+        rows.append((str(sounds[row].absolute()), *said))
     columns = ("fname", "labels", "split", "known_as", "usage", "recording")
     unknown = {"usage"} if not any(clip.usage for clip in store.clips) else set()
     unknown |= {"recording"} if not any(clip.recordings for clip in store.clips) else set()

@@ -90,7 +90,7 @@ def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
             )
     if summary["noisy_clips_left_without_label"]:
         left = counted(summary["noisy_clips_left_without_label"], "noisy clip")
-        say(f"not in cleaned.csv: {left} with no label left")
+        say(f"unlabelled in cleaned.csv: {left} with no label left")
     list_some("silent clips", tuple(summary["silent"]))
     if twins := summary["duplicates"]["across_splits"]:
         complain(

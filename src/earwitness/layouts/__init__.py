@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..dataset import Clip, Dataset, Problem
+from ..dataset import UNLABELLED, Clip, Dataset, Problem
 from ..errors import TableError, counted
 from ..labels import Vocabulary, misspelt
 from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
@@ -103,6 +103,8 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
         else:
             joined += 1
             clips[earlier.place] = _joined(clips[earlier.place], row)
+    unlabelled = tuple(clip for clip in clips if clip.role == UNLABELLED)
+    clips = [clip for clip in clips if clip.role != UNLABELLED]
     if not clips:
         first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
         raise TableError(f"{listing.root}: no usable clip: {first}")
@@ -113,7 +115,8 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     ]
     return Dataset(
         listing.root, tuple(clips), vocabulary, tuple(problems), tuple(known_bad),
-        layout=layout, remarks=listing.remarks + _of_joined(joined) + _of_misspelt(listing, clips),
+        layout=layout, unlabelled=unlabelled,
+        remarks=listing.remarks + _of_joined(joined) + _of_misspelt(listing, clips) + _of_unlabelled(unlabelled),
     )  # fmt: skip
 
 
@@ -127,6 +130,12 @@ def _of_joined(rows: int) -> tuple[str, ...]:
     if not rows:
         return ()
     return (f"{counted(rows, 'row')} of clips that have a row already: a clip has the labels of all its rows",)
+
+
+def _of_unlabelled(clips: Sequence[Clip]) -> tuple[str, ...]:
+    if not clips:
+        return ()
+    return (f"{counted(len(clips), 'clip')} without a label: not used, unless --decisions have some for them",)
 
 
 def _of_misspelt(listing: Listing, clips: Sequence[Clip]) -> tuple[str, ...]:
@@ -168,7 +177,7 @@ def _checked(
     fname, labels = (f"{row.where}, {column}" for column in row.columns)
     if not row.fname:
         raise TableError(f"{fname}: no file name: fill it in or delete the row")
-    if not row.labels:
+    if not row.labels and row.role != UNLABELLED:
         raise TableError(f"{labels}: no label: add one or delete the row")
     for label in row.labels:
         vocabulary.index(label, where=labels)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from .. import sheets, tables
+from ..dataset import UNLABELLED
 from ..errors import TableError
 from . import columns
 from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
 
 _OTHER_SPREADSHEETS = {".xls", ".ods", ".numbers"}
-_ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated"}
+_ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated",
+                  UNLABELLED: UNLABELLED}  # fmt: skip
 _CHECKED, _UNCHECKED = ("1", "yes", "true", "x"), ("0", "no", "false", "")
 _ROLE_OF_CHECK = dict.fromkeys(_CHECKED, "curated") | dict.fromkeys(_UNCHECKED, "noisy")
 
