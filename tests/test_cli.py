@@ -350,7 +350,7 @@ def test_evaluate_prints_and_writes_its_figures(
     rows = read_rows(tmp_path / "c.csv", ("name", "clips", "lwlrap", "weight"))
     assert [float(row["lwlrap"]) for row in rows] == [one["lwlrap"] for one in report["per_class"].values()]
     head, *lines = answer.out.splitlines()
-    assert head.split() == ["class", "clips", "lwlrap", "AP", "from", "precision", "recall"]
+    assert head.split() == ["class", "clips", "lwlrap", "AP", "from", "P", "R"]
     for line, row in zip(lines, rows, strict=False):
         figures = [row[key] for key in ("lwlrap", "average_precision", "threshold", "precision", "recall")]
         assert line.split() == [row["name"], row["clips"], *(f"{float(figure):.3f}" for figure in figures)]
@@ -385,7 +385,7 @@ def test_names_of_classes_are_never_cut(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     for line in out.splitlines():
         assert cell_len(line) <= 80
-    assert re.search(rf"^{names[0]} +1 +1\.0000 +0\.3333$", out, re.MULTILINE)
+    assert re.search(rf"^{names[0]}( +1)( +1\.000){{5}}$", out, re.MULTILINE)
     assert "[red]Traffic_noise[/red]" in out and "…" not in out
     assert long in "".join(line.split(" ")[0] for line in out.splitlines())
     assert "no test clip to measure Nobody by\n" in out and not re.search("^Nobody", out, re.MULTILINE)
@@ -998,7 +998,7 @@ def test_estimate_refuses_a_disk_that_is_too_small(
     assert answer.status == 2
     assert re.fullmatch(r"earwitness: .*: 0\.0 GB are needed there, .*; make room, .*", answer.err.strip())
     answer = earwitness("estimate", tiny_dataset, "--out", tmp_path, "--system", "rehearsal+rehersal")
-    assert "rehersal: no such recipe; did you mean rehearsal? If not, give a TOML file" in refusal(answer)
+    assert "rehersal: no such recipe; did you mean rehearsal?" in refusal(answer)
 
 
 @pytest.mark.parametrize(

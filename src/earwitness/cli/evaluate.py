@@ -104,7 +104,7 @@ def _score(tagger: "Tagger", source: "Store | Dataset") -> "Scored":
 
 def print_evaluation(result: "Evaluation") -> None:
     table = Table(Column("class", overflow="fold"), box=None, header_style="bold", pad_edge=False)
-    for name in ("clips", "lwlrap", "AP", "from", "precision", "recall"):
+    for name in ("clips", "lwlrap", "AP", "from", "P", "R"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in result.per_class:
         if one.clips:
