@@ -107,7 +107,7 @@ def main() -> None:
     labels = ("CPU minutes of a training", "curated clips", "wrong labels among those of the noisy clips, %")
     shown = [(found, label) for found, label in zip(panels, labels, strict=True) if found]
     figure, places = plt.subplots(
-        1, len(shown), figsize=(4 * len(shown), 4), sharey=True, layout="constrained", squeeze=False
+        1, len(shown), figsize=(max(7, 4 * len(shown)), 4.5), sharey=True, layout="constrained", squeeze=False
     )
     for axes, (found, label) in zip(places[0], shown, strict=True):
         draw(axes, found, label)
