@@ -780,6 +780,9 @@ def test_ensemble_averages_tables(two_tables: tuple[Path, Path], tmp_path: Path,
     out = tmp_path / "mean.csv"
     answer = earwitness("ensemble", *two_tables, "--out", out)
     assert answer == (0, f"{out}: 2 tables, 2 files, 4 classes\n", "")
+    (tmp_path / "mine.csv").write_text("fname,labels\nx.wav,Bark\n")
+    answer = earwitness("ensemble", *two_tables, "--out", tmp_path / "mine.csv")
+    assert "it holds something else, which would be lost" in refusal(answer)
     fnames, scores, classes = read_scores(out)
     assert (fnames, classes) == (("x.wav", "y.wav"), CLASSES)
     np.testing.assert_allclose(scores, [[0.25, 0.5, 0.6, 0.4], [0.7, 0.3, 0.3, 0.2]])

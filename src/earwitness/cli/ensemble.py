@@ -55,6 +55,7 @@ def ensemble(
         )
         return
     result = systems.average_tables([systems.read_table(member) for member in members], mean)
+    tables.refuse_to_replace(out, ("fname", *result.classes))
     tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))
     tables_read, rows = counted(len(members), "table"), counted(len(result.fnames), "file")
     say(f"{out}: {tables_read}, {rows}, {counted(len(result.classes), 'class')}")
