@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> None:
     store = Store(options.store)
     runs = [hearing.open_run(run, store) for run in options.runs]
     keep = options.work / f"heard-{options.store.name}"
-    alike = [(pair.first, pair.second) for pair in twins.find(store).pairs]  # as `clean` has it
+    alike = twins.find(store).rows  # as `clean` has it
     judged = judging.judge(runs, store, keep, alike=alike)
     truth = truth_of(options.truth, store)
     chosen = np.array(

@@ -335,6 +335,9 @@ def test_evaluate_prints_and_writes_its_figures(
         "clips",
         "tied_clips",
         "mean_average_precision",
+        "threshold",
+        "precision",
+        "recall",
         "per_class",
         "by_usage",
         "not_scored",
@@ -355,8 +358,10 @@ def test_evaluate_prints_and_writes_its_figures(
         figures = [row[key] for key in ("lwlrap", "average_precision", "threshold", "precision", "recall")]
         assert line.split() == [row["name"], row["clips"], *(f"{float(figure):.3f}" for figure in figures)]
     assert lines[4] == f"mean average precision {report['mean_average_precision']:.4f}, over 4 classes"
-    assert [line.rpartition(", ")[2] for line in lines[5:]] == ["all: 6 clips", "Private: 4 clips", "Public: 2 clips"]
-    assert lines[5].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
+    said = (f"{report[key]:.3f}" for key in ("threshold", "precision", "recall"))
+    assert lines[5] == "one threshold for all classes: from {} on, precision {}, recall {}".format(*said)
+    assert [line.rpartition(", ")[2] for line in lines[6:]] == ["all: 6 clips", "Private: 4 clips", "Public: 2 clips"]
+    assert lines[6].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
 
 
 def test_evaluate_of_store_and_dataset_agree(
@@ -432,7 +437,51 @@ def test_when_each_class_is_heard(tiny_model: Path, folder: Path, tmp_path: Path
     assert len(track.read_text("utf-8").splitlines()) == 4
     assert "a label track is of one sound file" in refusal(earwitness("tag", tiny_model, folder, "--times", track))
     both = ("--times", out, "--out", tmp_path / "scores.csv")
-    assert "give one of them" in refusal(earwitness("tag", tiny_model, folder, *both))
+    assert "a row an event" in refusal(earwitness("tag", tiny_model, folder, *both))
+
+
+def test_labels_that_score_enough(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    out, labels = tmp_path / "scores.csv", tmp_path / "labels.csv"
+    call = ("tag", tiny_model, folder, "--threads", 1)
+    answer = earwitness(*call, "--out", out, "--labels", labels, "--least", 0.45)
+    fnames, scores, names = read_scores(out)
+    rows = read_rows(labels, ("fname", "labels"))
+    heard = [[names[column] for column in np.argsort(-row) if row[column] >= 0.45] for row in scores]
+    assert [(row["fname"], row["labels"]) for row in rows] == [
+        (fname, ",".join(found)) for fname, found in zip(fnames, heard, strict=True)
+    ]
+    assert answer == (0, f"{labels}: 6 files, {sum(not found for found in heard)} without a label\n", "")
+    assert sorted(tmp_path.glob("*.csv*")) == [labels, out]
+
+
+def test_a_score_for_each_class(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    """None reaches 1 but the first, which is there from 0 on."""
+    table, labels, times = (tmp_path / name for name in ("least.csv", "labels.csv", "times.csv"))
+    table.write_text("name,threshold\n" + "".join(f"{name},{int(name != CLASSES[0])}\n" for name in CLASSES[:-1]))
+    call = ("tag", tiny_model, folder, "--threads", 1, "--least", table)
+    remark = f"{table}: no threshold for {CLASSES[-1]}; 0.5 counts there\n"
+    assert earwitness(*call, "--labels", labels).out == f"{remark}{labels}: 6 files, 0 without a label\n"
+    assert all(CLASSES[0] in row["labels"] for row in read_rows(labels, ("labels",)))
+    assert earwitness(*call, "--times", times).out == f"{remark}{times}: 6 files, scores from each class's own\n"
+    assert all(CLASSES[1] not in line for line in earwitness(*call).out.splitlines())
+    assert earwitness(*call[:-1], 1).out.count("nothing that scores enough") == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--least", "high"), "high: neither a score nor a file"),
+        (("--least", "50"), "50: a score is from 0 to 1"),
+        (("--least", "0.5", "--out", "x.csv"), "--out has all scores"),
+        (("--labels", "x.csv", "--times", "y.csv"), "a row an event"),
+        (("--labels", "x.txt"), "no table is written as .txt"),
+    ],
+)
+def test_what_counts_is_asked_for_rightly(
+    options: tuple[str, ...], told: str, tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    given = (tmp_path / option if option[:2] in ("x.", "y.") else option for option in options)
+    assert told in refusal(earwitness("tag", tiny_model, folder, "--threads", 1, *given))
 
 
 @pytest.mark.parametrize("option", ["--out", "--csv"])

@@ -78,11 +78,16 @@ def test_json_is_strict_and_whole(table):
         "clips",
         "tied_clips",
         "mean_average_precision",
+        "threshold",
+        "precision",
+        "recall",
         "per_class",
         "by_usage",
     }
-    unknown = dict.fromkeys(("lwlrap", "average_precision", "threshold", "precision", "recall"))
-    assert report["per_class"]["Purr"] == unknown | {"weight": 0, "clips": 0}
+    unknown = dict.fromkeys(("lwlrap", "average_precision", "recall"))
+    purr = report["per_class"]["Purr"]
+    assert {key: purr[key] for key in (*unknown, "weight", "clips")} == unknown | {"weight": 0, "clips": 0}
+    assert purr["threshold"] == report["threshold"]
     heard = [report["per_class"][name]["average_precision"] for name in ("Bark", "Meow")]
     assert report["mean_average_precision"] == pytest.approx(sum(heard) / 2)
     assert report["by_usage"]["Public"] == {key: report[key] for key in ("lwlrap", "interval", "clips", "tied_clips")}
@@ -93,7 +98,8 @@ def test_per_class_csv(table, tmp_path):
     evaluation = evaluate_scores(*table, THREE)
     evaluation.write_per_class_csv(tmp_path / "classes.csv")
     rows = read_rows(tmp_path / "classes.csv", PER_CLASS_COLUMNS)
-    assert rows[2] == dict.fromkeys(PER_CLASS_COLUMNS, "") | {"name": "Purr", "clips": "0", "weight": "0.0"}
+    assert [rows[2][name] for name in PER_CLASS_COLUMNS[:5]] == ["Purr", "0", "", "0.0", ""]
+    assert float(rows[2]["threshold"]) == evaluation.threshold.score
     assert float(rows[0]["threshold"]) == evaluation.per_class[0].threshold.score
     assert float(rows[0]["lwlrap"]) == evaluation.per_class[0].lwlrap
     assert math.fsum(float(row["weight"]) for row in rows) == pytest.approx(1)

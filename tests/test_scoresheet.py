@@ -373,6 +373,8 @@ def test_two_at_once_are_refused(tagger: Tagger, folder: Path, tmp_path: Path) -
 
 def test_a_place_for_no_file_is_refused_before_anything_is_scored(folder: Path, tmp_path: Path) -> None:
     class Never:
+        vocabulary = Vocabulary(CLASSES)
+
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
 

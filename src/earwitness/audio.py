@@ -1,7 +1,7 @@
 """Sound files to waveforms: any file that can be decoded becomes (samples,) float32 mono at 32 kHz.
 
-`read` decodes, `resample` does the same for samples at hand, `trim` cuts the silence off both ends, `is_silent` tells
-whether there was anything else.
+`read` decodes, `resample` does the same for samples at hand, `trim` cuts the silence off both ends, `SpanFinder` tells
+of a sound that comes in blocks what it would cut, and whether there was anything else.
 
 What a file says about itself is not believed. Files are decoded block by block, front to back, until no
 more samples come, and nothing is allocated by what a header promises.
@@ -116,11 +116,6 @@ def sound_span(waveform: Samples, *, below_peak_db: float = 55.0) -> tuple[int, 
     return begin, min(end, len(waveform))
 
 
-def is_silent(waveform: Samples) -> bool:
-    """Return whether no frame of a (samples,) waveform is louder than RMS 1e-5, 100 dB below full scale."""
-    return bool(_frame_power(_hop_energy(waveform)).max() <= _SILENT_POWER)
-
-
 class SpanFinder:
     """Finds what `trim` would keep of a waveform that comes in blocks: `add` each, then `span`."""
 
@@ -144,7 +139,7 @@ class SpanFinder:
         return begin, min(end, self.samples)
 
     def is_silent(self) -> bool:
-        """Return what `is_silent` would say of the waveform so far."""
+        """Return whether no frame so far is louder than RMS 1e-5, 100 dB below full scale."""
         return bool(self._power().max() <= _SILENT_POWER)
 
     def _power(self) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ from .dataset import Clip, Dataset, Problem
 from .errors import TableError, some_of
 from .labels import Vocabulary
 from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
-from .precision import Threshold, average_precision, best_threshold
+from .precision import Threshold, average_precision, best_scores, threshold
 from .tables import read_scores, write_csv
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Figure:
 class ClassFigure:
     """One class: the clips that carry it, its lwlrap (NaN if none does), its weight in the overall figure.
 
-    average_precision: over the clips. threshold: the score of the best F1 on these very clips, with precision and
-    recall from it on. NaN if no clip carries the class.
+    average_precision: over the clips, NaN if none carries the class. threshold: from which score on to say that it is
+    there (`precision.best_scores`), with precision and recall on these very clips.
     """
 
     name: str
@@ -67,9 +67,13 @@ class ClassFigure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that `evaluate` reports; `by_usage` is empty where the test set is not divided."""
+    """All that `evaluate` reports; `by_usage` is empty where the test set is not divided.
+
+    threshold: the best one for all classes, with precision and recall over all tags.
+    """
 
     overall: Figure
+    threshold: Threshold
     per_class: tuple[ClassFigure, ...]
     by_usage: dict[str, Figure] = field(default_factory=dict)
 
@@ -79,14 +83,16 @@ class Evaluation:
         return float(np.mean([each.average_precision for each in self.per_class if each.clips]))
 
     def as_json(self) -> dict[str, Any]:
-        """What `evaluate --json` writes; the figures of a class that no clip carries are null."""
-        report = self.overall.as_json() | {"mean_average_precision": self.mean_average_precision}
+        """What `evaluate --json` writes; figures that a class has none of, as no clip carries it, are null."""
+        report = self.overall.as_json() | {
+            "mean_average_precision": self.mean_average_precision,
+            **_threshold_as_json(self.threshold),
+        }
         report["per_class"] = {
             each.name: {
                 "lwlrap": _unless_nan(each.lwlrap), "weight": each.weight, "clips": each.clips,
                 "average_precision": _unless_nan(each.average_precision),
-                "threshold": _unless_nan(each.threshold.score),
-                "precision": _unless_nan(each.threshold.precision), "recall": _unless_nan(each.threshold.recall),
+                **_threshold_as_json(each.threshold),
             }
             for each in self.per_class
         }  # fmt: skip
@@ -95,7 +101,7 @@ class Evaluation:
         return report
 
     def write_per_class_csv(self, path: str | Path) -> None:
-        """Write `PER_CLASS_COLUMNS`, one row a class; without clips, all but its weight is empty."""
+        """Write `PER_CLASS_COLUMNS`, one row a class; without clips, all but weight and threshold is empty."""
         rows = (
             (
                 each.name, each.clips, _unless_nan(each.lwlrap), each.weight,
@@ -124,9 +130,11 @@ def evaluate_scores(
     if usage is not None and len(usage) != len(truth):
         raise ValueError(f"{len(usage)} usages for {len(truth)} clips")
     result = lwlrap(truth, scores)
+    of_all, of_each = best_scores(truth, scores)
     return Evaluation(
         overall=_figure(result, truth, scores, seed),
-        per_class=_class_figures(result, truth, scores, vocabulary),
+        threshold=threshold(truth, scores, of_all),
+        per_class=_class_figures(result, truth, scores, vocabulary, of_each),
         by_usage={
             part: _figure(lwlrap(truth[rows], scores[rows]), truth[rows], scores[rows], seed)
             for part, rows in _parts(usage or ())
@@ -288,15 +296,15 @@ def _figure(result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], seed: int
 
 
 def _class_figures(
-    result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], vocabulary: Vocabulary
+    result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], vocabulary: Vocabulary, thresholds: NDArray[np.float64]
 ) -> tuple[ClassFigure, ...]:
-    columns = zip(vocabulary.names, truth.T, scores.T, result.per_class, result.weights, strict=True)
+    columns = zip(vocabulary.names, truth.T, scores.T, result.per_class, result.weights, thresholds, strict=True)
     return tuple(
         ClassFigure(
             name, int((present > 0).sum()), float(value), float(weight), average_precision(present, scored),
-            best_threshold(present, scored),
+            threshold(present, scored, float(least)),
         )
-        for name, present, scored, value, weight in columns
+        for name, present, scored, value, weight, least in columns
     )  # fmt: skip
 
 
@@ -308,6 +316,10 @@ def _parts(usage: Sequence[str | None]) -> list[tuple[str, NDArray[np.bool_]]]:
 
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
+
+
+def _threshold_as_json(one: Threshold) -> dict[str, float | None]:
+    return {"threshold": one.score, "precision": _unless_nan(one.precision), "recall": _unless_nan(one.recall)}
 
 
 def _unless_nan(value: float) -> float | None:

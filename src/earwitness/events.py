@@ -28,12 +28,16 @@ def stretches(starts: NDArray[np.int64], *, frames: int, length: int) -> NDArray
 
 
 def found(
-    scores: NDArray[np.float64], seconds: NDArray[np.float64], names: Sequence[str], *, least: float
+    scores: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+    names: Sequence[str],
+    *,
+    least: float | NDArray[np.float64],
 ) -> list[Event]:
     """Returns the events of a clip, by their begin, then by the order of their classes.
 
-    An event is a run of windows in which a class scores at least `least`. scores (n, classes) are those of the windows,
-    seconds (n, 2) what of the file they speak for, names (classes,) the classes.
+    An event is a run of windows in which a class scores at least `least`, one score or (classes,) of them. scores (n,
+    classes) are those of the windows, seconds (n, 2) what of the file they speak for, names (classes,) the classes.
     """
     heard = np.pad(scores >= least, ((1, 1), (0, 0))).astype(np.int8)
     turns = np.diff(heard, axis=0).T

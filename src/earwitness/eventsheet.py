@@ -1,13 +1,15 @@
 """From when to when each class is heard in many files: one table, kept as it comes, or a label track of Audacity."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from . import files, scoresheet, tables
+from . import files, scoresheet, tables, thresholds
 from .errors import TableError
 from .events import Event
 from .scoresheet import Form, Named
 from .tagging import Tagger, Timed
+from .thresholds import Least
 
 COLUMNS = ("fname", "start_seconds", "end_seconds", "label", "score")
 _FORM = Form[Timed, list[Event]](
@@ -22,21 +24,22 @@ def tag_to_csv(
     sounds: Sequence[Named],
     out: Path,
     *,
-    least: float = 0.5,
+    least: Least = thresholds.DEFAULT,
     on_file: Callable[[Timed], None] = lambda timed: None,
 ) -> list[Timed]:
     """Writes the events of all files that can be read to `out`, in the order given; returns those that could not.
 
     A row an event: `fname,start_seconds,end_seconds,label,score`. Kept and resumed as `scoresheet.tag_to_csv`.
-    TableError as there, ValueError for a `least` outside 0 to 1.
+    TableError as there, ValueError as `thresholds.require`.
     """
 
     def work(paths: Iterable[Path]) -> Iterator[Timed]:
         return tagger.events_many(paths, least=least)
 
-    scoresheet.refuse_no_place(out)
-    tables.refuse_to_replace(out, COLUMNS)
-    tie = tagger.digest and f"{tagger.digest} events from {least}"
+    scoresheet.refuse_no_place(out, COLUMNS)
+    scores = thresholds.require(least, len(tagger.vocabulary))
+    digest = hashlib.blake2b(scores.tobytes(), digest_size=8).hexdigest()
+    tie = tagger.digest and f"{tagger.digest} events from {digest}"
     with scoresheet.kept_as_it_comes(out, sounds, tie, work, _FORM, on_file) as (good, bad):
         rows = ((name, *_seconds(event), event.label, f"{event.score:.4f}") for name, found in good for event in found)
         tables.write_csv(out, COLUMNS, rows)

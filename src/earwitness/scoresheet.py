@@ -69,16 +69,31 @@ def tag_to_csv(
     called for each file scored now. TableError where `out` is no place for a file, the name of a sound, or holds
     another table, or another call is writing it.
     """
-    refuse_no_place(out)
-    tables.refuse_to_replace(out, ("fname", *tagger.vocabulary.names))
+    refuse_no_place(out, ("fname", *tagger.vocabulary.names))
+    with scored(tagger, sounds, out, on_file) as found:
+        tables.write_scores(out, found.names, found.scores, tagger.vocabulary)
+    return found.bad
+
+
+class Scored(NamedTuple):
+    """Files that could be tagged, by name, with their scores (files, classes), and what became of the others."""
+
+    names: list[str]
+    scores: NDArray[np.float64]
+    bad: list[Tagged]
+
+
+@contextmanager
+def scored(
+    tagger: TagsFiles, sounds: Sequence[Named], out: Path, on_file: Callable[[Tagged], None] = lambda tagged: None
+) -> Iterator[Scored]:
+    """Scores all files for tables that the block writes, as `kept_as_it_comes` for `out`, the first of them."""
     classes = len(tagger.vocabulary)
     form = Form[Tagged, NDArray[np.float64]](
         value=lambda tagged: tagged.scores, packed=np.ndarray.tolist, unpacked=lambda found: _scores(found, classes)
     )
     with kept_as_it_comes(out, sounds, tagger.digest, tagger.tag_many, form, on_file) as (good, bad):
-        scores = np.array([row for _, row in good]).reshape(-1, classes)
-        tables.write_scores(out, [name for name, _ in good], scores, tagger.vocabulary)
-    return bad
+        yield Scored([name for name, _ in good], np.array([row for _, row in good]).reshape(-1, classes), bad)
 
 
 @contextmanager
@@ -118,8 +133,8 @@ def kept_as_it_comes(
         partial.unlink()
 
 
-def refuse_no_place(out: Path) -> None:
-    """Raises TableError where `out` is no file, or named as what is no CSV."""
+def refuse_no_place(out: Path, header: Sequence[str]) -> None:
+    """Raises TableError where `out` is no file, named as what is no CSV, or holds a table of another header."""
     if out.exists() and not out.is_file():
         raise TableError(f"{out}: not an ordinary file; give the name of a CSV to write")
     if out.suffix.lower() in audio.SUFFIXES:
@@ -127,6 +142,7 @@ def refuse_no_place(out: Path) -> None:
         raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
     if out.suffix.lower() in _OTHER_SUFFIXES:
         raise TableError(f"{out}: no table is written as {out.suffix}; give the name of a CSV to write")
+    tables.refuse_to_replace(out, header)
 
 
 def _expanded(path: Path) -> Iterator[Path]:

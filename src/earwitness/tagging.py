@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches
+from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches, thresholds
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .events import Event
@@ -20,6 +20,7 @@ from .labels import Vocabulary
 from .longsound import LogMel
 from .model import ModelConfig, load_config, model_digest
 from .recipe import Features, Precision, Recipe, Windows
+from .thresholds import Least
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
@@ -266,25 +267,25 @@ class Tagger:
         log_mel = longsound.read(Path(path), self.recipe.features)
         return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
 
-    def events(self, path: str | Path, *, least: float = 0.5) -> list[Event]:
+    def events(self, path: str | Path, *, least: Least = thresholds.DEFAULT) -> list[Event]:
         """Returns from when to when each class is heard in a file: runs of windows that score at least `least`.
 
-        A window speaks for what lies nearer to its middle than to its neighbours', so seconds are as fine as windows
-        are apart. AudioError if the file can't be read, ValueError for a score outside 0 to 1.
+        least: one score, or (classes,) of them. A window speaks for what lies nearer to its middle than to its
+        neighbours', so seconds are as fine as windows are apart. AudioError if the file can't be read, ValueError for
+        a score outside 0 to 1, and for another number of them.
         """
-        _refuse_no_score(least)
-        return self._events_of(longsound.read_sound(Path(path), self.recipe.features), least)
+        scores = thresholds.require(least, len(self.vocabulary))
+        return self._events_of(longsound.read_sound(Path(path), self.recipe.features), scores)
 
-    def events_many(self, paths: Iterable[str | Path], *, least: float = 0.5) -> Iterator[Timed]:
+    def events_many(self, paths: Iterable[str | Path], *, least: Least = thresholds.DEFAULT) -> Iterator[Timed]:
         """Yields every file's events in the order given, as `tag_many` its scores."""
-        _refuse_no_score(least)
-        features = self.recipe.features
+        features, from_ = self.recipe.features, thresholds.require(least, len(self.vocabulary))
         for found in _each(
-            paths, lambda path: longsound.read_sound(path, features), lambda sound: self._events_of(sound, least)
+            paths, lambda path: longsound.read_sound(path, features), lambda sound: self._events_of(sound, from_)
         ):
             yield Timed(*found)
 
-    def _events_of(self, sound: longsound.Sound, least: float) -> list[Event]:
+    def _events_of(self, sound: longsound.Sound, least: NDArray[np.float64]) -> list[Event]:
         starts, scores = self.scores_over_time(sound.log_mel)
         features, length = self.recipe.features, len(sound.log_mel)
         frames = events.stretches(starts, frames=self.recipe.patches.frames, length=length)
@@ -394,11 +395,6 @@ def _torch_scorer(
 def _refuse_damaged(scores: NDArray[np.float64]) -> None:
     if not np.isfinite(scores).all():
         raise ModelError("the model's scores are not finite: its weights are damaged; copy it anew, or train again")
-
-
-def _refuse_no_score(least: float) -> None:
-    if not 0 <= least <= 1:
-        raise ValueError(f"least is a score, from 0 to 1, not {least!r}")
 
 
 def _refuse_unknown(name: str, value: str, known: tuple[str, ...]) -> None:

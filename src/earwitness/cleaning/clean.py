@@ -65,8 +65,7 @@ def _carried_out(
     """Hears, judges and writes."""
     watcher.begun("looking for duplicates", len(store.clips))
     pairs = twins.find(store, on_clip=watcher.advanced)
-    alike = [(pair.first, pair.second) for pair in pairs.pairs]
-    judged = judging.judge(opened, store, out / "heard", watcher, alike=alike)
+    judged = judging.judge(opened, store, out / "heard", watcher, alike=pairs.rows)
     cuts = originals.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
     passed = verdicts.verdicts(judged, store, cuts.seconds, limits)
     verdicts.write(out / "verdicts.csv", passed, store, sounds)

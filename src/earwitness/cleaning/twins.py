@@ -21,6 +21,11 @@ class Twins(NamedTuple):
     pairs: list[Pair]
     across: list[Pair]
 
+    @property
+    def rows(self) -> list[tuple[int, int]]:
+        """The rows of each pair."""
+        return [(pair.first, pair.second) for pair in self.pairs]
+
 
 def find(store: Store, *, on_clip: Callable[[], None] = lambda: None) -> Twins:
     """Returns all pairs of clips that hold the same recording, and those of them whose clips have different roles."""

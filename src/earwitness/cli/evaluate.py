@@ -1,5 +1,6 @@
 """The verb `evaluate`."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,12 +110,18 @@ def print_evaluation(result: "Evaluation") -> None:
     for one in result.per_class:
         if one.clips:
             figures = (one.lwlrap, one.average_precision, *one.threshold)
-            table.add_row(printable(one.name), str(one.clips), *(f"{figure:.3f}" for figure in figures))
+            table.add_row(printable(one.name), str(one.clips), *map(_three_digits, figures))
     output.print(table, soft_wrap=False)
     if unheard := [printable(one.name) for one in result.per_class if not one.clips]:
         say(f"no test clip to measure {some_of(unheard, 5)} by")
     classes = sum(bool(one.clips) for one in result.per_class)
     say(f"mean average precision {result.mean_average_precision:.4f}, over {counted(classes, 'class')}")
+    score, precision, recall = map(_three_digits, result.threshold)
+    say(f"one threshold for all classes: from {score} on, precision {precision}, recall {recall}")
     for name, figure in {"all": result.overall, **result.by_usage}.items():
         low, high = figure.interval
         say(f"lwlrap {figure.lwlrap:.4f} (95 % interval {low:.4f} to {high:.4f}), {name}: {figure.clips} clips")
+
+
+def _three_digits(figure: float) -> str:
+    return "-" if math.isnan(figure) else f"{figure:.3f}"
