@@ -6,8 +6,9 @@
     python benchmarks/cleaning.py review STORE TRUTH CLEANED --work FOLDER --results results.jsonl --decisions 100
     python benchmarks/cleaning.py render results.jsonl
 
-RUN learnt from the noisy clips; the one that is --out-of-fold learnt from curated clips alone, so that what cleanlab
-gets of it is out of fold. TRUTH is a CSV `fname,true_labels`; it measures, and nothing here or in `clean` learns from
+RUN learnt from the noisy clips, or is a table of scores by any tagger (out_of_fold.py makes one), which cleanlab gets
+as it is; the one that is --out-of-fold learnt from curated clips alone, so that what cleanlab gets of it is out of
+fold. TRUTH is a CSV `fname,true_labels`; it measures, and nothing here or in `clean` learns from
 it, but for the reviewer that `review` simulates. CLEANED is a folder that `earwitness clean` wrote. Every call appends
 lines of JSON to the results; trainings that are finished are not made again, those that were killed are resumed. Needs
 the extra `clean`.
@@ -29,7 +30,7 @@ from cleanlab.internal.multilabel_scorer import ClassLabelScorer, MultilabelScor
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earwitness import audio, calibration, layouts, tables
-from earwitness.cleaning import hearing, judging, summary, twins
+from earwitness.cleaning import clean, hearing, judging, scoretable, summary, twins
 from earwitness.corpus import Store
 from earwitness.reviewing import folder as review_folder
 from earwitness.serving.desk import ordered
@@ -63,7 +64,7 @@ def truth_of(path: Path, store: Store) -> dict[str, np.ndarray]:
 
 def measure(options: argparse.Namespace) -> None:
     store = Store(options.store)
-    runs = [hearing.open_run(run, store) for run in options.runs]
+    runs = [clean.open_ear(run, store) for run in options.runs]
     keep = options.work / f"heard-{options.store.name}"
     alike = twins.find(store).rows  # as `clean` has it
     judged = judging.judge(runs, store, keep, alike=alike)
@@ -74,7 +75,9 @@ def measure(options: argparse.Namespace) -> None:
     true = np.stack([truth[store.clips[row].fname] for row in judged.rows[chosen]]) > 0
     given, p, heard = judged.given[chosen] > 0, judged.probability[chosen], judged.heard[chosen]
     common = {"store": options.store.name, "runs": [run.name for run in options.runs], "clips": int(chosen.sum())}
-    rivals = cleanlab_scores(judged, judged.heard, chosen)
+    tables_alone = [run.scores[judged.rows] for run in runs if isinstance(run, scoretable.ScoreTable)]
+    whole = len(tables_alone) == len(runs)
+    rivals = cleanlab_scores(judged, np.mean(tables_alone, axis=0) if whole else judged.heard, chosen)
     if options.out_of_fold:
         alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep, alike=alike)
         rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone.heard, chosen).items()}

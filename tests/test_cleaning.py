@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -386,8 +385,7 @@ def test_too_few_held_out_tags_are_called_so() -> None:
     watcher.note = notes.append  # type: ignore[method-assign]
     scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
     for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
-        settings = SimpleNamespace(settings=recipe.load(None))
-        judging.calibrated(judging._Sources(scores, scores), given, held_out, settings, watcher)  # type: ignore[arg-type]
+        judging.calibrated(judging._Sources(scores, scores), given, held_out, 2.7, watcher)
     few, none = notes
     assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
     assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none
@@ -404,7 +402,7 @@ def test_folders_of_something_else_are_left_alone(
     (out / "summary.json").write_text(json.dumps(content | {"fingerprint": "other"}))
     with pytest.raises(EarwitnessError, match="made from another store"):
         carry_out(tiny_trained_run, tiny_store, out)
-    with pytest.raises(EarwitnessError, match="give every run once"):
+    with pytest.raises(EarwitnessError, match="give each once"):
         clean.clean([tiny_trained_run] * 2, Store(tiny_store), tmp_path / "new")
 
 

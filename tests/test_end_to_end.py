@@ -13,6 +13,7 @@ import torch
 from earwitness import (
     Tagger,
     checkpoint,
+    clipnames,
     corpus,
     evaluation,
     layouts,
@@ -94,7 +95,7 @@ def test_evaluate_and_tag_tell_the_same_story(road: Path) -> None:
     fnames, scores, names = tables.read_scores(road / "scores.csv")
     assert names == dataset.vocabulary.names
     clips = dataset.by_role("test")
-    aligned = evaluation.align(clips, fnames, scores)
+    aligned = clipnames.align(clips, fnames, scores)
     truth = dataset.vocabulary.encode_all([clip.labels for clip in clips])
     report = json.loads((road / "eval.json").read_text())
     assert lwlrap.lwlrap(truth, aligned).overall == pytest.approx(report["lwlrap"], abs=1e-12)

@@ -12,15 +12,14 @@ import pytest
 
 from conftest import CLASSES, tiny_recipe, tiny_sounds, write_tables, write_tiny_model
 from earwitness import Tagger, corpus, recipe
+from earwitness.clipnames import align, named_as
 from earwitness.corpus import Store
 from earwitness.dataset import Clip
 from earwitness.errors import StoreError, TableError
 from earwitness.evaluation import (
     PER_CLASS_COLUMNS,
-    align,
     evaluate_scores,
     given_scores,
-    named_as,
     score_dataset,
     score_store,
 )

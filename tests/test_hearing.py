@@ -20,13 +20,13 @@ def test_scores_are_means_over_windows_and_both_directions(
     """As a tagger's with windows half a patch apart and no further passes."""
     store = Store(tiny_store)
     run = hearing.open_run(tiny_trained_run, store)
-    heard = hearing.hear(run, store, store.rows("noisy"), tmp_path / "kept")
+    heard = run.hear(store, store.rows("noisy"), tmp_path / "kept")
     size = run.settings.patches.frames
     for place, row in enumerate(store.rows("noisy")):
         normal = logmel.normalise(store.log_mel(int(row)), store.moments.mean, store.moments.std)
         windows = patches.windows(normal, frames=size, hop=size // 2).astype(np.float32)
         both = [torch.from_numpy(np.ascontiguousarray(one)) for one in (windows, windows[:, ::-1])]
-        for found, logits in ((heard.teacher, run.network.teacher_logits), (heard.student, run.network.student_logits)):
+        for found, logits in zip(heard.heads, (run.network.teacher_logits, run.network.student_logits), strict=True):
             expected = tagging.combine(*(logits(one).numpy() for one in both), classes=len(store.vocabulary))
             np.testing.assert_allclose(found[place], expected.mean(axis=0), atol=1e-5)
     lengths = np.array([[store.length(int(row))] for row in store.rows("noisy")])
@@ -37,14 +37,15 @@ def test_scores_are_means_over_windows_and_both_directions(
 def test_what_was_heard_is_not_heard_again(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
     store = Store(tiny_store)
     run, rows = hearing.open_run(tiny_trained_run, store), store.rows("noisy")
-    first = hearing.hear(run, store, rows[:4], tmp_path / "kept")
-    lines = (tmp_path / "kept").read_bytes()
-    again = hearing.hear(run, store, rows, tmp_path / "kept")
-    assert (tmp_path / "kept").read_bytes().startswith(lines)
-    np.testing.assert_array_equal(again.teacher[:4], first.teacher)
+    first = run.hear(store, rows[:4], tmp_path / "kept")
+    kept = tmp_path / "kept" / f"{run.digest}.jsonl"
+    lines = kept.read_bytes()
+    again = run.hear(store, rows, tmp_path / "kept")
+    assert kept.read_bytes().startswith(lines)
+    np.testing.assert_array_equal(again.heads[0][:4], first.heads[0])
     head, *_ = lines.splitlines(keepends=True)
-    (tmp_path / "kept").write_bytes(head + json.dumps([str(rows[0]), "AAAAAA=="]).encode() + b"\n")
-    np.testing.assert_array_equal(hearing.hear(run, store, rows[:4], tmp_path / "kept").teacher, first.teacher)
+    kept.write_bytes(head + json.dumps([str(rows[0]), "AAAAAA=="]).encode() + b"\n")
+    np.testing.assert_array_equal(run.hear(store, rows[:4], tmp_path / "kept").heads[0], first.heads[0])
 
 
 def test_a_run_hears_by_the_moments_it_learnt_by(tiny_trained_run: Path, tiny_store: Path, tmp_path: Path) -> None:
@@ -56,8 +57,8 @@ def test_a_run_hears_by_the_moments_it_learnt_by(tiny_trained_run: Path, tiny_st
     for place in (tiny_store, other):
         store = Store(place)
         run = hearing.open_run(tiny_trained_run, store)
-        found.append(hearing.hear(run, store, store.rows("noisy")[:2], tmp_path / f"kept-{place.name}"))
-    np.testing.assert_array_equal(found[0].teacher, found[1].teacher)
+        found.append(run.hear(store, store.rows("noisy")[:2], tmp_path / f"kept-{place.name}"))
+    np.testing.assert_array_equal(found[0].heads[0], found[1].heads[0])
 
 
 def test_evidence_is_the_best_stretch_and_its_neighbours() -> None:
@@ -118,10 +119,10 @@ def test_a_journal_in_use_is_refused(tiny_trained_run: Path, tiny_store: Path, t
     store = Store(tiny_store)
     run = hearing.open_run(tiny_trained_run, store)
     with (
-        journal.opened(tmp_path / "kept", "x", busy=RunError("")),
+        journal.opened(tmp_path / "kept" / f"{run.digest}.jsonl", "x", busy=RunError("")),
         pytest.raises(RunError, match="another `earwitness clean`"),
     ):
-        hearing.hear(run, store, store.rows("noisy"), tmp_path / "kept")
+        run.hear(store, store.rows("noisy"), tmp_path / "kept")
 
 
 def test_doubled_classes_are_averaged(tiny_trained_run: Path) -> None:

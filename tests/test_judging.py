@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earwitness import calibration, recipe
-from earwitness.cleaning import judging
+from earwitness.cleaning import hearing, judging
 
 
 def simulated(*, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -77,12 +77,8 @@ def test_curated_clips_alone_and_noisy_clips_alone() -> None:
 
 
 def test_runs_that_never_learnt_from_a_clip_judge_it() -> None:
-    class Fake:
-        def __init__(self, fold: int | None) -> None:
-            self.fold = fold
-
     folds, noisy = np.array([0, 1, 2, -1]), np.array([False, False, False, True])
-    weights = judging._weights([Fake(0), Fake(1)], folds, noisy)  # type: ignore[list-item]
+    weights = judging._weights(np.stack([folds == 0, folds == 1]), noisy)
     np.testing.assert_allclose(weights, [[1, 0, 0.5, 0.5], [0, 1, 0.5, 0.5]])
 
 
@@ -133,10 +129,9 @@ def test_an_ear_that_tells_nothing_apart_is_said_to(deaf: bool, curated: bool) -
 def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
     notes: list[str] = []
     watcher = SimpleNamespace(note=notes.append)
-    run = SimpleNamespace(settings=recipe.load("report"))
     sources = judging._Sources(np.zeros((3, 2)), np.zeros((3, 2)))
     for held_out in ([False, False, False], [True, True, False]):
-        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), run, watcher)  # type: ignore[arg-type]
+        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), 2.7, watcher)  # type: ignore[arg-type]
     assert notes[0].startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in notes[0]
     assert notes[1].startswith("only 4 tags of curated clips that the run never") and "--with" in notes[1]
 
@@ -147,4 +142,4 @@ def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
 def test_which_runs_learnt_from_noisy_clips(name: str, learnt: bool) -> None:
     for before in (False, True):
         run = SimpleNamespace(settings=recipe.load(name), noisy_before=before)
-        assert judging.learnt_noisy(run) is (learnt or before)  # type: ignore[arg-type]
+        assert hearing.Run.learnt_noisy.fget(run) is (learnt or before)  # type: ignore[attr-defined]

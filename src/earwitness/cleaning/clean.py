@@ -1,6 +1,7 @@
 """The journey of `clean`: from runs and a store to verdicts, a cleaned clip list, figures and a page."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,8 @@ from .. import files, tables
 from ..corpus import Store
 from ..dataset import Problem
 from ..errors import RunError
-from . import hearing, judging, originals, outfolder, summary, twins, verdicts
+from . import hearing, judging, originals, outfolder, scoretable, summary, twins, verdicts
+from .ear import Ear
 from .judging import UNWATCHED, Watcher
 from .page import write as write_page
 from .verdicts import DEFAULT_LIMITS, Limits
@@ -31,7 +33,7 @@ def clean(
     page: bool = True,
     watcher: Watcher = UNWATCHED,
 ) -> Cleaning:
-    """Judges every clip of a store by some runs and writes what comes of it to `out`.
+    """Judges every clip of a store by some runs, or tables of scores, and writes what comes of it to `out`.
 
     RunError where a run, the store, the folder or the sound files are not what they should be, before any work.
     ValueError where `runs` is no list of at least one.
@@ -41,19 +43,18 @@ def clean(
     out = Path(out)
     refuse_one_class(store)
     outfolder.refuse_strange(out, store)
-    opened = [hearing.open_run(run, store) for run in runs]
-    refuse_same_run(opened)
+    opened = [open_ear(run, store) for run in runs]
+    refuse_same(opened)
     sounds = originals.require_sounds(store, Path(audio_root) if audio_root else None)
-    for run in opened:
-        if not run.same_store:
-            watcher.note(f"{run.folder}: learnt from another store, so none of its clips count as held out")
+    for remark in chain.from_iterable(ear.remarks for ear in opened):
+        watcher.note(remark)
     with outfolder.alone(out):
         outfolder.refuse_strange(out, store)  # once more: another call may have begun in it meanwhile
         return _carried_out(opened, store, out, limits=limits, sounds=sounds, page=page, watcher=watcher)
 
 
 def _carried_out(
-    opened: Sequence[hearing.Run],
+    opened: Sequence[Ear],
     store: Store,
     out: Path,
     *,
@@ -93,10 +94,15 @@ def refuse_one_class(store: Store) -> None:
         )
 
 
-def refuse_same_run(runs: Sequence[hearing.Run]) -> None:
-    """Raises RunError where a run is given twice."""
+def open_ear(place: str | Path, store: Store) -> Ear:
+    """Opens a finished run's folder, or a table of scores by another tagger. RunError, TableError."""
+    return scoretable.open_table(place, store) if Path(place).is_file() else hearing.open_run(place, store)
+
+
+def refuse_same(ears: Sequence[Ear]) -> None:
+    """Raises RunError where a run, or a table, is given twice."""
     seen: dict[str, Path] = {}
-    for run in runs:
-        if run.digest in seen:
-            raise RunError(f"{run.folder}: the same run as {seen[run.digest]}; give every run once")
-        seen[run.digest] = run.folder
+    for ear in ears:
+        if ear.digest in seen:
+            raise RunError(f"{ear.place}: the same as {seen[ear.digest]}; give each once")
+        seen[ear.digest] = ear.place

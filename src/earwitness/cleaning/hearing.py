@@ -10,16 +10,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import checkpoint, corpus, devices, journal, logmel, patches, recipe, runfolder, start
+from .. import calibration, checkpoint, corpus, devices, journal, logmel, patches, recipe, runfolder, start
 from ..errors import RecipeError, RunError
 from ..network import FRAME_STRIDE, TeacherStudent
-from ..tagging import Floats, combine
+from ..tagging import combine
+from .ear import Floats, Heard
 
 _CHUNK = 32
 _STRETCH_SECONDS = 1.0
@@ -52,16 +53,37 @@ class Run:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
 
+    @property
+    def place(self) -> Path:
+        """Where the run lies."""
+        return self.folder
 
-class Heard(NamedTuple):
-    """What a run hears in some clips: scores (clips, classes) of both heads, the backbone's features (clips, k), and
-    the first and last frame (clips, classes) of the teacher's best evidence in the trimmed clip."""
+    @property
+    def loss_slope(self) -> float:
+        """By how much its loss's best scores are nearer to one half than the posterior, in log-odds."""
+        return calibration.slope_of_loss(self.settings.loss.kind, self.settings.loss.focal_gamma)
 
-    teacher: Floats
-    student: Floats
-    features: Floats
-    first_frame: Floats
-    end_frame: Floats
+    @property
+    def learnt_noisy(self) -> bool:
+        """Whether the run learnt from noisy clips, by whatever labels, or began with weights that did."""
+        return self.noisy_before or any(stage.noisy > 0 and not stage.is_empty for stage in self.settings.stages)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """That it learnt from another store, where it did."""
+        if self.same_store:
+            return ()
+        return (f"{self.folder}: learnt from another store, so none of its clips count as held out",)
+
+    def never_learnt(self, folds: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Returns which curated clips, by their folds (clips,), are of the fold that it held out."""
+        return folds == self.fold if self.fold is not None else np.zeros(len(folds), bool)
+
+    def hear(
+        self, store: corpus.Store, rows: NDArray[np.int64], keep: Path, on_clip: Callable[[], None] = lambda: None
+    ) -> Heard:
+        """Returns what both heads hear in the clips at `rows`; what its journal in `keep` has is not heard again."""
+        return _hear(self, store, rows, keep / f"{self.digest}.jsonl", on_clip)
 
 
 def open_run(folder: str | Path, store: corpus.Store) -> Run:
@@ -109,15 +131,8 @@ def _given_right(settings: recipe.Recipe, folder: Path, newest: Path) -> float |
     return next((share for share in told if share is not None), None)
 
 
-def hear(
-    run: Run,
-    store: corpus.Store,
-    rows: NDArray[np.int64],
-    keep: Path,
-    *,
-    on_clip: Callable[[], None] = lambda: None,
-) -> Heard:
-    """Returns what a run hears in the clips at `rows` of a store; what the journal `keep` has is not heard again."""
+def _hear(run: Run, store: corpus.Store, rows: NDArray[np.int64], keep: Path, on_clip: Callable[[], None]) -> Heard:
+    """Returns what a run hears, kept in the journal `keep`. Evidence is the teacher's, features are the backbone's."""
     classes = len(store.vocabulary)
     tie = f"{run.digest} {store.fingerprint()}"
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
@@ -132,7 +147,7 @@ def hear(
             table[place] = values
             on_clip()
     teacher, student, first, end, features = np.split(table, np.arange(1, 5) * classes, axis=1)
-    return Heard(teacher, student, features, first, end)
+    return Heard((teacher, student), features, first, end)
 
 
 def _head(folder: Path) -> dict[str, Any]:

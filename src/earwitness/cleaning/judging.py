@@ -1,7 +1,7 @@
-"""What to believe of every clip and tag, from what trained runs hear and what was given.
+"""What to believe of every clip and tag, from what trained runs or other taggers hear and what was given.
 
-The walk: runs -> `hearing` -> scores of both heads; noisy labels -> `votes`; both, calibrated on curated clips that a
-run never learnt from -> P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
+The walk: ears -> scores of their heads; noisy labels -> `votes`; both, calibrated on curated clips that an
+ear never learnt from -> P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,8 @@ from ..dataset import groups_by_recording
 from ..labelsets import LabelModel, Shrinkage
 from ..lwlrap import lwlrap
 from ..noiserates import estimate_noise_rates
-from . import hearing, votes
-from .hearing import Heard, Run
+from . import votes
+from .ear import Ear, Heard
 
 Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -91,14 +91,14 @@ class Judged:
 
 
 class _Sources(NamedTuple):
-    """What one run says of all clips, (clips, classes) each: log-odds of the heads' mean score, and the votes."""
+    """What one ear says of all clips, (clips, classes) each: log-odds of the heads' mean score, and the votes."""
 
     heads: Array
     votes: Array
 
 
 def judge(
-    runs: Sequence[Run],
+    ears: Sequence[Ear],
     store: Store,
     keep: str | Path,
     watcher: Watcher = UNWATCHED,
@@ -107,29 +107,29 @@ def judge(
 ) -> Judged:
     """Returns what to believe of every curated and noisy clip of a store.
 
-    `runs` are of the same classes, with folds of their own; a curated clip is judged by the runs that never learnt
-    from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the journals. `alike` are
-    rows of clips that hold the same recording: like those that name the same one, they have no vote on each other.
-    ValueError where there is no run.
+    `ears` are runs of the same classes, with folds of their own, or tables of scores; a curated clip is judged by those
+    that never learnt from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the
+    journals. `alike` are rows of clips that hold the same recording: like those that name the same one, they have no
+    vote on each other. ValueError where there is no ear.
     """
-    if not runs:
+    if not ears:
         raise ValueError("there is no run to judge by: give at least one, as hearing.open_run opens it")
     rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
     given = store.labels[rows]
     spectra = _spectra(store, rows, watcher)
     groups = np.array(groups_by_recording(store.clips, alike))[rows[noisy]]
-    # What a run hears is let go of before the next is heard, but for what it comes to.
+    # What one ear hears is let go of before the next is heard, but for what it comes to.
     sources, evidence = zip(
-        *(_listen(run, store, rows, Path(keep), watcher, noisy, given, spectra, groups) for run in runs), strict=True
+        *(_listen(ear, store, rows, Path(keep), watcher, noisy, given, spectra, groups) for ear in ears), strict=True
     )
-    weights = _weights(runs, store.folds[rows], noisy)
+    blind = np.stack([ear.never_learnt(store.folds[rows]) for ear in ears])
+    weights = _weights(blind, noisy)
     merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
-    out_of_fold = noisy | np.isin(store.folds[rows], [run.fold for run in runs if run.fold is not None])
-    judge_of = weights.argmax(axis=0), np.arange(len(rows))
-    first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*evidence, strict=True))
+    out_of_fold = noisy | blind.any(axis=0)
+    first, end = _evidence(evidence, weights)
     held_out = out_of_fold & ~noisy
-    learnt = calibrated(merged, given, held_out, runs[0], watcher)
+    learnt = calibrated(merged, given, held_out, ears[0].loss_slope, watcher)
     note_one_kind(noisy, watcher)
     heard = learnt([merged.heads, merged.votes])
     note_deafness(heard, given, noisy, watcher)
@@ -140,8 +140,8 @@ def judge(
         domains.context(spectra, noisy, apartness),
         noisy,
         held_out,
-        given_is_heard=any(map(learnt_noisy, runs)),
-        given_right=_mean_of([run.given_right for run in runs if run.given_right is not None]),
+        given_is_heard=any(ear.learnt_noisy for ear in ears),
+        given_right=_mean_of([ear.given_right for ear in ears if ear.given_right is not None]),
     )
     return Judged(
         rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
@@ -222,15 +222,10 @@ def _mean_of(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def learnt_noisy(run: Run) -> bool:
-    """Tells whether a run learnt from noisy clips, by whatever labels, or began with weights that did."""
-    return run.noisy_before or any(stage.noisy > 0 and not stage.is_empty for stage in run.settings.stages)
-
-
 def calibrated(
-    sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], run: Run, watcher: Watcher
+    sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], slope: float, watcher: Watcher
 ) -> Calibration:
-    """Returns the calibration learnt on the held-out curated clips; an assumed one where they are too few."""
+    """Returns the calibration learnt on the held-out curated clips; one of this slope alone where they are too few."""
     tags = int(given[held_out].sum())
     if tags >= _LEAST_TAGS:
         return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
@@ -245,7 +240,6 @@ def calibrated(
             "train with --fold 0 to 4, not from weights that know that fold, for probabilities that can be checked",
         )
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
-    slope = calibration.slope_of_loss(run.settings.loss.kind, run.settings.loss.focal_gamma)
     return Calibration(np.array([slope, 0.0]), 0.0)
 
 
@@ -288,7 +282,7 @@ def _spectra(store: Store, rows: NDArray[np.int64], watcher: Watcher) -> Array:
 
 
 def _listen(
-    run: Run,
+    ear: Ear,
     store: Store,
     rows: NDArray[np.int64],
     keep: Path,
@@ -298,19 +292,19 @@ def _listen(
     spectra: Array,
     groups: NDArray[np.int64],
 ) -> tuple[_Sources, tuple[Singles, Singles]]:
-    """Returns what a run says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
-    watcher.begun(f"hearing with {run.folder.name}", len(rows))
-    heard = hearing.hear(run, store, rows, keep / f"{run.digest}.jsonl", on_clip=watcher.advanced)
+    """Returns what an ear says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
+    watcher.begun(f"hearing with {ear.place.name}", len(rows))
+    heard = ear.hear(store, rows, keep, watcher.advanced)
     return _sources_of(heard, noisy, given, spectra, groups), (heard.first_frame.copy(), heard.end_frame.copy())
 
 
 def _sources_of(
     heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array, groups: NDArray[np.int64]
 ) -> _Sources:
-    heads = calibration.log_odds((heard.teacher.astype(np.float64) + heard.student) / 2)
+    heads = calibration.log_odds(np.mean(heard.heads, axis=0, dtype=np.float64))
 
     def features(part: NDArray[np.bool_]) -> Array:
-        each = [calibration.log_odds(np.asarray(one[part], np.float64)) for one in (heard.teacher, heard.student)]
+        each = [calibration.log_odds(np.asarray(one[part], np.float64)) for one in heard.heads]
         return np.hstack([heard.features[part].astype(np.float64), *each, spectra[part]])
 
     found = votes.vote(np.random.default_rng(_SEED), features(noisy), given[noisy], features(~noisy), groups)
@@ -319,11 +313,19 @@ def _sources_of(
     return _Sources(heads, voted)
 
 
-def _weights(runs: Sequence[Run], folds: NDArray[np.int64], noisy: NDArray[np.bool_]) -> Array:
-    """Returns how much each run counts for each clip, (runs, clips), summing to 1: those that never learnt from it."""
-    blind = np.array([(folds == run.fold) if run.fold is not None else np.zeros(len(folds), bool) for run in runs])
+def _weights(blind: NDArray[np.bool_], noisy: NDArray[np.bool_]) -> Array:
+    """Returns how much each ear counts for each clip, (ears, clips), summing to 1: the `blind`, that never learnt from
+    it, where there are any and it is not noisy."""
     counts = np.where(noisy | ~blind.any(axis=0), True, blind).astype(np.float64)
     return np.asarray(counts / counts.sum(axis=0))
+
+
+def _evidence(found: Sequence[tuple[Singles, Singles]], weights: Array) -> tuple[Array, Array]:
+    """Returns first and last frames by the ear that counts most for each clip, among those that know of any."""
+    knows = np.array([bool(np.isfinite(first).any()) for first, _ in found])
+    judge_of = np.where(knows[:, None], weights, -1).argmax(axis=0), np.arange(weights.shape[1])
+    first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*found, strict=True))
+    return first, end
 
 
 def _shift_deviation(

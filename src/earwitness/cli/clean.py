@@ -11,12 +11,21 @@ from .screen import Advance, bar, complain, end_with_problems, list_some, say, s
 
 
 def clean(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run's folder, not RUN/model")],
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="the store it learnt from")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|TABLE",
+            help="a finished run's folder, not RUN/model; or a CSV of another tagger's scores, a column a class, of "
+            "clips that it never learnt from",
+        ),
+    ],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="the store that the run learnt from")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="where everything goes")],
     others: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="RUN", help="a run of another fold, to judge its curated clips too; repeatable"),
+        typer.Option(
+            "--with", metavar="RUN|TABLE", help="a run of another fold, to judge its curated clips too; repeatable"
+        ),
     ] = None,
     audio_root: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="where the sound files are now, if they were moved")
