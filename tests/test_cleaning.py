@@ -155,7 +155,7 @@ def test_a_row_a_clip_says_what_to_do_with_it(cleaned: Path, tiny_store: Path) -
     of_tags: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for one in tables.read_rows(cleaned / "verdicts.csv", ()):
         of_tags.setdefault((one["role"], one["fname"]), {})[one["label"]] = one
-    rows = tables.read_rows(cleaned / "clips.csv", ())
+    rows = tables.read_rows(cleaned / "clips.xlsx", ())
     assert [(row["role"], row["fname"]) for row in rows] == list(of_tags)
     labels = {(clip.role, clip.fname): ",".join(clip.labels) for clip in Store(tiny_store).clips}
     listed = {
@@ -373,7 +373,7 @@ def test_the_verb_says_what_it_found_and_wrote(
     (noisy,) = [line for line in answer.out.splitlines() if line.startswith("noisy: of the tags given ")]
     assert sum(map(int, re.findall(r"\d+", noisy))) == sum(counts.values())
     assert answer.out.splitlines()[-2:] == [
-        f"{out}: verdicts.csv, clips.csv, cleaned.csv, duplicates.csv, summary.json",
+        f"{out}: verdicts.csv, clips.xlsx, cleaned.csv, duplicates.csv, summary.json",
         f"next: earwitness review {out}",
     ]
     assert not (out / "report.html").exists()
@@ -479,7 +479,7 @@ def test_without_a_page_none_is_left_from_before(
     out = shutil.copytree(cleaned, tmp_path / "out")
     (out / ".part-0123456789abcdef.html").write_text("<!doctype")
     status, said, _ = earwitness("clean", tiny_trained_run, tiny_store, "--out", out, "--no-page")
-    assert status == 0 and f"{out}: verdicts.csv, clips.csv, cleaned.csv, duplicates.csv, summary.json\n" in said
+    assert status == 0 and f"{out}: verdicts.csv, clips.xlsx, cleaned.csv, duplicates.csv, summary.json\n" in said
     assert {path.name for path in out.iterdir()} == {path.name for path in cleaned.iterdir()} - {"report.html"}
     assert "report.html" in earwitness("clean", tiny_trained_run, tiny_store, "--out", out)[1]
 

@@ -31,8 +31,9 @@ def read(path: Path, folder: ReviewFolder) -> list[Decision]:
     return decision_files.read(path, folder.clips, folder.vocabulary)[0]
 
 
-def test_a_csv_comes_back(folder: ReviewFolder, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "said.csv"
+@pytest.mark.parametrize("name", ["said.csv", "said.xlsx"])
+def test_a_table_comes_back(name: str, folder: ReviewFolder, tmp_path: Path) -> None:
+    path = tmp_path / "new" / name
     decision_files.write(path, SAID, folder)
     assert read(path, folder) == SAID
     first = read_rows(path, decision_files.COLUMNS)[0]
@@ -138,7 +139,7 @@ def test_what_is_refused(folder: ReviewFolder, tmp_path: Path, text: str, compla
 
 
 def test_forms_are_told_by_suffixes(folder: ReviewFolder, tmp_path: Path) -> None:
-    with pytest.raises(ReviewError, match=r"cannot tell the form by '\.txt'; name it \.csv, \.json"):
+    with pytest.raises(ReviewError, match=r"cannot tell the form by '\.txt'; name it \.csv, \.xlsx, \.json"):
         decision_files.write(tmp_path / "said.txt", SAID, folder)
     before = (folder.path / "summary.json").read_bytes()
     with pytest.raises(ReviewError, match=r"is the review folder's own summary\.json; give another name"):

@@ -17,7 +17,7 @@ from .errors import TableError, some_of
 from .labels import Vocabulary
 from .lwlrap import Lwlrap, bootstrap_interval, lwlrap
 from .precision import Threshold, average_precision, best_scores, threshold
-from .tables import read_scores, write_csv
+from .tables import read_scores, write
 
 if TYPE_CHECKING:
     # It needs torch, which takes seconds to import; a table of scores is evaluated without.
@@ -109,7 +109,7 @@ class Evaluation:
             )
             for each in self.per_class
         )  # fmt: skip
-        write_csv(path, PER_CLASS_COLUMNS, rows)
+        write(path, PER_CLASS_COLUMNS, rows)
 
 
 def evaluate_scores(

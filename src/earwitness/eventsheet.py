@@ -41,18 +41,19 @@ def tag_to_csv(
     digest = hashlib.blake2b(scores.tobytes(), digest_size=8).hexdigest()
     tie = tagger.digest and f"{tagger.digest} events from {digest}"
     with scoresheet.kept_as_it_comes(out, sounds, tie, work, _FORM, on_file) as (good, bad):
-        rows = ((name, *_seconds(event), event.label, f"{event.score:.4f}") for name, found in good for event in found)
-        tables.write_csv(out, COLUMNS, rows)
+        tables.write(out, COLUMNS, ((name, *_rounded(event)) for name, found in good for event in found))
     return bad
 
 
 def write_audacity(out: Path, found: Sequence[Event]) -> None:
     """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between. OSError."""
-    lines = ("\t".join((*_seconds(event), f"{event.label} {event.score:.2f}")) for event in found)
+    lines = (
+        f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found
+    )
     if out.suffix.lower() != ".txt":
         raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
     files.atomic_write(out, "".join(f"{line}\n" for line in lines))
 
 
-def _seconds(event: Event) -> tuple[str, str]:
-    return f"{event.start_seconds:.3f}", f"{event.end_seconds:.3f}"
+def _rounded(event: Event) -> tuple[float, float, str, float]:
+    return round(event.start_seconds, 3), round(event.end_seconds, 3), event.label, round(event.score, 4)

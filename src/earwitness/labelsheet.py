@@ -28,5 +28,5 @@ def write(
         [vocabulary.names[column] for column in np.argsort(-row, kind="stable") if heard[column]]
         for row, heard in zip(scores, there, strict=True)
     ]
-    tables.write_csv(out, COLUMNS, ((fname, ",".join(found)) for fname, found in zip(fnames, labels, strict=True)))
+    tables.write(out, COLUMNS, ((fname, ",".join(found)) for fname, found in zip(fnames, labels, strict=True)))
     return sum(not found for found in labels)

@@ -21,7 +21,7 @@ from .tagging import Tagged, TagsFiles
 _Result = TypeVar("_Result")
 _Value = TypeVar("_Value")
 # What a table could be named by mistake: it would open in nothing.
-_OTHER_SUFFIXES = {".xlsx", ".xlsm", ".xls", ".ods", ".json", ".txt"}
+_OTHER_SUFFIXES = {".xlsm", ".xls", ".ods", ".json", ".txt"}
 
 
 class Named(NamedTuple):
@@ -141,7 +141,7 @@ def refuse_no_place(out: Path, header: Sequence[str]) -> None:
         # `tag MODEL --out a.wav b.wav`: a recording would be lost.
         raise TableError(f"{out}: that is the name of a sound file; give the name of a CSV to write")
     if out.suffix.lower() in _OTHER_SUFFIXES:
-        raise TableError(f"{out}: no table is written as {out.suffix}; give the name of a CSV to write")
+        raise TableError(f"{out}: no table is written as {out.suffix}; give the name of a .csv or .xlsx to write")
     tables.refuse_to_replace(out, header)
 
 

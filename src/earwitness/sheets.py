@@ -1,14 +1,21 @@
-"""The first sheet of a spreadsheet (.xlsx) as rows of text."""
+"""Spreadsheets (.xlsx): the first sheet as rows of text, and rows as the first sheet of one."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from .errors import TableError
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
+WRITTEN = ".xlsx"
+# What a sheet has room for, and the width of a column in characters.
+_MOST_ROWS, _MOST_COLUMNS, _MOST_CHARACTERS = 1_048_576, 16_384, 32_767
+_NARROWEST, _WIDEST = 8, 60
+# A cell may not hold these; they become escapes.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def is_sheet(path: Path) -> bool:
@@ -64,3 +71,40 @@ def _text(cell: Any) -> str:
     if isinstance(cell, date):
         return cell.isoformat()
     return str(cell).strip()
+
+
+def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a spreadsheet of one sheet to `path`; numbers stay numbers, None becomes an empty cell, all else is text.
+
+    The header stays in sight and has filters. TableError for more rows or columns than a sheet has room for; OSError.
+    """
+    import openpyxl
+
+    if len(header) > _MOST_COLUMNS:
+        raise TableError(f"a spreadsheet has room for {_MOST_COLUMNS} columns, not for {len(header)}: write a .csv")
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("earwitness")
+    sheet.freeze_panes = "A2"
+    begun, others = [list(header)], iter(rows)
+    # Columns get their width before the first row is written, so by the rows at the beginning.
+    begun += ([*row] for row in islice(others, 100))
+    for column, cells in enumerate(zip(*begun, strict=True), start=1):
+        width = min(max(_NARROWEST, *(len(str(cell)) + 2 for cell in cells)), _WIDEST)
+        sheet.column_dimensions[openpyxl.utils.get_column_letter(column)].width = width
+    count = 0
+    for count, row in enumerate(chain(begun, others), start=1):
+        if count > _MOST_ROWS:
+            raise TableError(f"a spreadsheet has room for {_MOST_ROWS} rows, and these are more: write a .csv")
+        sheet.append([_cell(sheet, value) for value in row])
+    sheet.auto_filter.ref = f"A1:{openpyxl.utils.get_column_letter(len(header))}{count}"
+    book.save(path)
+
+
+def _cell(sheet: Any, value: Any) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    cell = WriteOnlyCell(sheet, _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(value))[:_MOST_CHARACTERS])
+    cell.data_type = "s"  # what begins with "=" is a formula else
+    return cell

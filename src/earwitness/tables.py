@@ -1,4 +1,4 @@
-"""Every table in or out: CSVs of any kind, spreadsheets in, and scores in the challenge's submission form."""
+"""Every table in or out: CSVs of any kind, spreadsheets, and scores in the challenge's submission form."""
 
 import codecs
 import csv
@@ -41,6 +41,23 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[A
     """Write a UTF-8 CSV, whole or not at all; None becomes an empty cell. Raises OSError."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         _write_rows(stream, header, rows)
+
+
+def write(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table in the form that its name asks for: a spreadsheet (.xlsx), or else a CSV as `write_csv`.
+
+    Raises OSError; TableError for what a spreadsheet has no room for.
+    """
+    if not writes_sheet(path):
+        write_csv(path, header, rows)
+        return
+    with atomic_path(path) as temporary:
+        sheets.write(temporary, header, rows)
+
+
+def writes_sheet(path: str | Path) -> bool:
+    """Tell whether `write` would write a spreadsheet."""
+    return Path(path).suffix.lower() == sheets.WRITTEN
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -155,8 +172,8 @@ def write_scores(
     """Write `scores` (clips, classes) in the challenge's submission form: `fname`, then a column a class.
 
     Each number has the fewest digits that give back the same value in the array's own precision, so neither
-    ranks nor values change on the way to the file and back. Raises ValueError for shapes that do not fit and
-    for scores that are not finite, OSError as writing does.
+    ranks nor values change on the way to the file and back; in a spreadsheet (.xlsx) it has 16. Raises ValueError
+    for shapes that do not fit and for scores that are not finite, OSError and TableError as `write` does.
     """
     if scores.shape != (len(fnames), len(vocabulary)):
         raise ValueError(f"scores {scores.shape} for {len(fnames)} clips and {len(vocabulary)} classes")
@@ -165,8 +182,8 @@ def write_scores(
         value = scores[row, column]
         raise ValueError(f"the score of {fnames[row]} for {vocabulary.names[column]} is {value}: not finite")
     # numpy's text is the shortest that round-trips; Python's would spell float32 with float64's digits.
-    rows = ([fname, *row.astype(str)] for fname, row in zip(fnames, scores, strict=True))
-    write_csv(path, ("fname", *vocabulary.names), rows)
+    numbers = (row.astype(float).tolist() if writes_sheet(path) else row.astype(str) for row in scores)
+    write(path, ("fname", *vocabulary.names), ([fname, *row] for fname, row in zip(fnames, numbers, strict=True)))
 
 
 def read_scores(

@@ -70,7 +70,7 @@ def _carried_out(
     cuts = originals.trimmed_seconds(store, judged.rows, sounds, out / "heard" / "trimmed.jsonl", watcher)
     passed = verdicts.verdicts(judged, store, cuts.seconds, limits)
     verdicts.write(out / "verdicts.csv", passed, store, sounds)
-    verdicts.write_by_clip(out / "clips.csv", passed, store, sounds)
+    verdicts.write_by_clip(out / "clips.xlsx", passed, store, sounds)
     left_out = verdicts.write_cleaned(out / "cleaned.csv", passed, store, sounds)
     # Beside cleaned.csv, which may hold a class no more: its store then has all classes, and in the same order.
     files.atomic_write(out / "vocabulary.csv", tables.vocabulary_text(store.vocabulary.names))

@@ -94,7 +94,7 @@ def _seconds(value: float) -> str:
 
 
 def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
-    """Writes clips.csv, a row a clip: its labels as given and as believed, what to do, and how sure the least sure is.
+    """Writes clips.xlsx, a row a clip: its labels as given and as believed, what to do, and how sure the least sure is.
 
     What to do is to keep the labels, to change them, or unsure, where no tag is to be dropped or added but some are in
     doubt.
@@ -106,11 +106,11 @@ def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
         (
             store.clips[row].fname, store.clips[row].role, ",".join(store.clips[row].labels),
             ",".join(believed.get(row, [])), _of_clip({one.verdict for one in tags if one.given or is_believed(one)}),
-            f"{min(one.probability if is_believed(one) else 1 - one.probability for one in tags):.4f}", sounds[row],
+            round(min(one.probability if is_believed(one) else 1 - one.probability for one in tags), 4), sounds[row],
         )
         for row, tags in by_clip.items()
     )  # fmt: skip
-    tables.write_csv(path, ("fname", "role", "given", "believed", "verdict", "probability", "path"), rows)
+    tables.write(path, ("fname", "role", "given", "believed", "verdict", "probability", "path"), rows)
 
 
 def _of_clip(of_tags: Set[str]) -> str:

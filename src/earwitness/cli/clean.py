@@ -105,7 +105,6 @@ def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
         complain(
             f"{counted(twins, 'pair')} of clips may hold the same recording in two splits: {out / 'duplicates.csv'}"
         )
-    say(
-        f"{out}: verdicts.csv, clips.csv, cleaned.csv, duplicates.csv, summary.json" + (", report.html" if page else "")
-    )
+    also = ", report.html" if page else ""
+    say(f"{out}: verdicts.csv, clips.xlsx, cleaned.csv, duplicates.csv, summary.json{also}")
     say_next("review", out)

@@ -18,24 +18,27 @@ from .folder import OWN_FILES, Clip, ReviewFolder
 COLUMNS = ("fname", "role", "labels", "reviewer", "outcome", "when", "given", "seconds")
 Named = Mapping[str, Sequence[Clip]]
 
-FORMS = ".csv, .json (Label Studio's tasks) or .xml (its labelling interface)"
+FORMS = ".csv, .xlsx, .json (Label Studio's tasks) or .xml (its labelling interface)"
 
 
 def write(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> None:
     """Writes decisions in the form that the suffix of `path` names.
 
     OSError; ReviewError for an unknown suffix, and for a file of the review folder that is something else; TableError
-    where a CSV would replace another table.
+    where a table would replace another.
     """
     if path.name in OWN_FILES and path.resolve().parent == folder.path.resolve():
         raise ReviewError(f"{path}: is the review folder's own {path.name}; give another name")
-    if path.suffix == ".csv":
+    if path.suffix == ".csv" or tables.writes_sheet(path):
         tables.refuse_to_replace(path, COLUMNS)
-    files.atomic_write(path, text_of(path, decisions, folder))
+    if tables.writes_sheet(path):
+        tables.write(path, COLUMNS, map(_row, decisions))
+    else:
+        files.atomic_write(path, text_of(path, decisions, folder))
 
 
 def text_of(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> str:
-    """Returns what `write` would write."""
+    """Returns what `write` would write in a form that is text."""
     if path.suffix == ".csv":
         return tables.csv_text(COLUMNS, map(_row, decisions))
     if path.suffix == ".json":
@@ -71,10 +74,10 @@ def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[lis
     )
 
 
-def _row(decision: Decision) -> tuple[str, ...]:
+def _row(decision: Decision) -> tuple[str | float, ...]:
     return (
         decision.fname, decision.role, ",".join(decision.labels), decision.reviewer, decision.outcome, decision.when,
-        ",".join(decision.given), f"{decision.seconds:.1f}",
+        ",".join(decision.given), round(decision.seconds, 1),
     )  # fmt: skip
 
 

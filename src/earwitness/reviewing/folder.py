@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 
 # What `clean` keeps in the folder, and nobody else is to write.
-OWN_FILES = frozenset({"verdicts.csv", "clips.csv", "cleaned.csv", "vocabulary.csv", "duplicates.csv", "summary.json"})
+OWN_FILES = frozenset({"verdicts.csv", "clips.xlsx", "cleaned.csv", "vocabulary.csv", "duplicates.csv", "summary.json"})
 
 
 @dataclass(frozen=True)
