@@ -11,6 +11,7 @@ from earwitness import corpus, layouts, recipe
 from earwitness.corrections import Corrected, correct
 from earwitness.dataset import Dataset
 from earwitness.errors import TableError
+from earwitness.reviewing.decision import Decision
 from earwitness.tables import read_rows, write_csv
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
@@ -62,7 +63,18 @@ def test_later_files_win(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_names_that_no_clip_has_are_told(dataset: Dataset, tmp_path: Path) -> None:
-    assert corrected(dataset, tmp_path, {"x.wav": "Bark", "noisy0": "remove"}).unknown == ("x.wav", "noisy0")
+    said = {"x.wav": "Bark", "noisy0": "remove", "noisy1.wav": "Purr"}
+    assert corrected(dataset, tmp_path, said).unknown == ("x.wav", "noisy0")
+
+
+def test_what_was_said_of_another_dataset_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    told = r"1\.json: of its 2 names \(x\.wav, y\.wav\) not one is a clip's"
+    with pytest.raises(TableError, match=told):
+        corrected(dataset, tmp_path, {"noisy0.wav": "Purr"}, {"x.wav": "Bark", "y.wav": "remove"})
+    decision = Decision("noisy", "x.wav", ("Bark",), "Anna", "changed", "1")
+    with pytest.raises(TableError, match=r"review: of its 1 name \(x\.wav\)"):
+        correct(dataset, (), [(Path("review"), [decision])])
+    assert correct(dataset, (), [(Path("review"), [])]).unknown == (), "nothing was decided yet"
 
 
 def test_a_clip_that_somebody_heard_is_no_longer_known_to_be_bad(tiny_dataset: Path, tmp_path: Path) -> None:

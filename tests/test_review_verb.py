@@ -125,11 +125,20 @@ def test_prepare_takes_decisions(reviewed: Path, tiny_dataset: Path, tmp_path: P
 
 def test_prepare_names_what_it_does_not_know(tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     csv = tmp_path / "said.csv"
-    csv.write_text("fname,labels\nelsewhere.wav,Bark\n")
+    csv.write_text("fname,labels\nelsewhere.wav,Bark\nnoisy0.wav,Bark\n")
     status, out, _ = earwitness(
         "prepare", tiny_dataset, "--out", tmp_path / "store", "--workers", 1, "--decisions", csv
     )
     assert status == 0 and "1 corrections and decisions for names that no clip of the dataset has: elsewhere.wav" in out
+    csv.write_text("fname,labels\nelsewhere.wav,Bark\n")
+    status, _, err = earwitness("prepare", tiny_dataset, "--out", tmp_path / "store", "--decisions", csv)
+    assert status == 2 and f"{csv}: of its 1 name (elsewhere.wav) not one is a clip's of {tiny_dataset}" in err
     csv.write_text("fname,labels\nnoisy0.wav,Barc\n")
     status, _, err = earwitness("prepare", tiny_dataset, "--out", tmp_path / "store", "--decisions", csv)
     assert status == 2 and "line 2, labels: unknown label 'Barc'" in err
+
+
+def test_decisions_of_another_review_are_refused(reviewed: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    (tmp_path / "said.csv").write_text("fname,labels\nelsewhere.wav,Bark\n")
+    status, _, err = earwitness("review", reviewed, "--import", tmp_path / "said.csv")
+    assert status == 2 and "said.csv: of its 1 decision (elsewhere.wav) not one is on a clip of" in err

@@ -65,10 +65,9 @@ def test_reviewers_over_files_and_later_files_over_earlier(dataset: Dataset, tmp
 
 
 def test_test_clips_are_never_learnt_from(dataset: Dataset) -> None:
-    corrected = correct(
-        dataset, (), [(Path("review"), [heard("test0.wav", "Purr", role="test"), heard("no.wav", "Purr")])]
-    )
-    assert corrected.dataset.clips == dataset.clips
+    decisions = [heard("test0.wav", "Purr", role="test"), heard("no.wav", "Purr"), heard("noisy0.wav", "Purr")]
+    corrected = correct(dataset, (), [(Path("review"), decisions)])
+    assert corrected.dataset.by_role("test") == dataset.by_role("test")
     assert corrected.unknown == ("test0.wav", "no.wav")
 
 

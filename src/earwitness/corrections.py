@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from . import files
 from .dataset import UNLABELLED, Clip, Dataset, Problem
-from .errors import TableError
+from .errors import TableError, counted, some_of
 from .labels import Vocabulary
 from .layouts.listing import split_labels
 from .reviewing.decision import Decision, settled
@@ -55,7 +55,8 @@ def correct(
     Later files win, and reviewers over all files. Decisions never concern test clips; their role counts only where
     two clips have one fname. Clips without a label, of which files say nothing, get a reviewer's. A clip that goes is
     among `left_out` afterwards. What is spoken of is no longer known to be bad: whoever wrote it has heard the clip.
-    Raises TableError for a file that holds no corrections, and for unknown labels.
+    Raises TableError for a file that holds no corrections, for one of whose names not one is a clip's, and for unknown
+    labels.
     """
     clips, rows = dataset.clips + dataset.unlabelled, defaultdict(list)
     for row, clip in enumerate(clips):
@@ -63,17 +64,29 @@ def correct(
     said: dict[int, Correction] = {}
     unknown: dict[str, None] = {}
     for path in paths:
-        for fname, correction in _read(path, dataset.vocabulary).items():
-            spoken_of = [row for row in rows.get(fname, ()) if clips[row].role != UNLABELLED]
-            said |= dict.fromkeys(spoken_of, correction)
-            unknown |= {} if spoken_of else {fname: None}
+        corrections = _read(path, dataset.vocabulary)
+        places = [[row for row in rows.get(fname, ()) if clips[row].role != UNLABELLED] for fname in corrections]
+        _refuse_strangers(path, tuple(corrections), places, dataset)
+        for (fname, correction), found in zip(corrections.items(), places, strict=True):
+            said |= dict.fromkeys(found, correction)
+            unknown |= {} if found else {fname: None}
     for path, decisions in reviews:
-        for decision in settled(decisions).values():
-            correction = _heard(path, decision, dataset.vocabulary)
-            spoken_of = _rows_of(decision, rows.get(decision.fname, ()), clips)
-            said |= dict.fromkeys(spoken_of, correction)
-            unknown |= {} if spoken_of else {decision.fname: None}
+        decided = tuple(settled(decisions).values())
+        places = [_rows_of(decision, rows.get(decision.fname, ()), clips) for decision in decided]
+        _refuse_strangers(path, tuple(decision.fname for decision in decided), places, dataset)
+        for decision, found in zip(decided, places, strict=True):
+            said |= dict.fromkeys(found, _heard(path, decision, dataset.vocabulary))
+            unknown |= {} if found else {decision.fname: None}
     return _applied(dataset, said, tuple(unknown))
+
+
+def _refuse_strangers(path: Path, fnames: Sequence[str], places: Sequence[Sequence[int]], dataset: Dataset) -> None:
+    """Raises TableError where names are given, and not one has a row in the dataset: they are of another."""
+    if fnames and not any(places):
+        raise TableError(
+            f"{path}: of its {counted(len(fnames), 'name')} ({some_of(fnames)}) not one is a clip's of {dataset.root}: "
+            "give what was said of this dataset"
+        )
 
 
 def _rows_of(decision: Decision, rows: Iterable[int], clips: Sequence[Clip]) -> list[int]:

@@ -47,9 +47,7 @@ def tag_to_csv(
 
 def write_audacity(out: Path, found: Sequence[Event]) -> None:
     """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between. OSError."""
-    lines = (
-        f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found
-    )
+    lines = (f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found)
     if out.suffix.lower() != ".txt":
         raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
     files.atomic_write(out, "".join(f"{line}\n" for line in lines))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import counted
+from ..errors import ReviewError, counted, some_of
 from .options import HostOption, OpenOption, PortOption, open_browser, require_room_for
 from .screen import list_some, say, say_next
 
@@ -104,6 +104,12 @@ def _import(found: "ReviewFolder", path: Path) -> None:
     brought, unknown = decision_files.read(path, found.clips, found.vocabulary)
     clips = {(clip.role, clip.fname) for clip in found.clips}
     known = [decision for decision in brought if decision.clip in clips]
+    if brought and not known:
+        names = some_of([one.fname for one in brought])
+        raise ReviewError(
+            f"{path}: of its {counted(len(brought), 'decision')} ({names}) not one is on a clip of {found.path}: "
+            "give those of this review"
+        )
     decisions = _decisions(found)
     try:
         standing = {(one.clip, one.reviewer): one for one in decisions.all()}
