@@ -364,6 +364,23 @@ def test_evaluate_prints_and_writes_its_figures(
     assert lines[6].startswith(f"lwlrap {report['lwlrap']:.4f} (95 % interval ")
 
 
+def test_sound_of_a_table_that_lies_elsewhere(
+    tiny_model: Path, tiny_dataset: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    clips = [clip for clip in Store(tiny_store).clips if clip.role == "test"]
+    write_csv(
+        tmp_path / "tests.csv",
+        ("fname", "labels", "split"),
+        [(clip.fname, ",".join(clip.labels), "test") for clip in clips],
+    )
+    call = ("evaluate", tiny_model, tmp_path / "tests.csv", "--threads", 1)
+    assert "no usable clip" in refusal(earwitness(*call))
+    answer = earwitness(*call, "--audio-root", tiny_dataset / "test")
+    assert (answer.status, answer.err) == (0, "") and "all: 6 clips" in answer.out
+    root = ("--audio-root", tiny_dataset)
+    assert "a store has heard its sound" in refusal(earwitness("evaluate", tiny_model, tiny_store, *root))
+
+
 def test_evaluate_of_store_and_dataset_agree(
     tiny_model: Path, tiny_dataset: Path, tiny_store: Path, earwitness: Earwitness
 ) -> None:

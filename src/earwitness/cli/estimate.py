@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from .options import CpuOption, JsonOption, ThreadsOption, nearest_folder, require_room_for, use_threads, write_json
+from .options import (
+    AudioRootOption,
+    CpuOption,
+    JsonOption,
+    ThreadsOption,
+    nearest_folder,
+    require_room_for,
+    use_threads,
+    write_json,
+)
 from .screen import bar, duration, say, size
 
 
@@ -17,6 +26,7 @@ def estimate(
         list[str],
         typer.Option(metavar="RECIPE[+RECIPE]", help="the recipes of a system, later ones on top; repeatable"),
     ],
+    audio_root: AudioRootOption = None,
     json_file: JsonOption = None,
     threads: ThreadsOption = None,
     cpu: CpuOption = False,
@@ -28,7 +38,7 @@ def estimate(
 
     names = dict.fromkeys(system)
     settings = {name: recipes.load(name.split("+")) for name in names}
-    found = layouts.read_dataset(dataset)
+    found = layouts.read_dataset(dataset, audio_root=audio_root)
     use_threads(threads)
     from .. import devices
     from .. import estimate as costs

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from ..errors import counted, some_of
 from .options import (
+    AudioRootOption,
     HopOption,
     JsonOption,
     PrecisionOption,
@@ -38,6 +39,7 @@ def evaluate(
     table: Annotated[
         Path | None, typer.Option("--scores", metavar="TABLE", help="a CSV of scores to judge, in place of a model")
     ] = None,
+    audio_root: AudioRootOption = None,
     json_file: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table of classes there")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="write every clip's scores there")] = None,
@@ -56,7 +58,13 @@ def evaluate(
 
     # A table can be judged where the sound is not at hand.
     stored = corpus.is_store(dataset)
-    source = corpus.Store(dataset) if stored else layouts.read_dataset(dataset, without_sound=table is not None)
+    if stored and audio_root:
+        raise typer.BadParameter("it is for datasets; a store has heard its sound", param_hint="--audio-root")
+    source = (
+        corpus.Store(dataset)
+        if stored
+        else layouts.read_dataset(dataset, without_sound=table is not None, audio_root=audio_root)
+    )
     if table:
         _refuse_to_replace(csv, out, source.vocabulary)
         vocabulary, (clips, scored, problems) = source.vocabulary, evaluation.given_scores(table, source, dataset)

@@ -32,6 +32,10 @@ ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="processor threads; default: one for each core")
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="leave a GPU alone")]
+AudioRootOption = Annotated[
+    Path | None,
+    typer.Option("--audio-root", metavar="FOLDER", help="where the sound files of a table are, if not in its folder"),
+]
 HopOption = Annotated[
     int | None,
     typer.Option(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import counted, some_of
-from .options import JsonOption, RecipeOption, SetOption, decoding_processes, require_room_for, write_json
+from .options import (
+    AudioRootOption,
+    JsonOption,
+    RecipeOption,
+    SetOption,
+    decoding_processes,
+    require_room_for,
+    write_json,
+)
 from .screen import bar, end_with_problems, list_some, say, say_next
 
 if TYPE_CHECKING:
@@ -35,10 +43,7 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="decoding processes; default: one for each core")
     ] = None,
-    audio_root: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="where the sound files of a table are, if not in its folder"),
-    ] = None,
+    audio_root: AudioRootOption = None,
     corrections: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help='JSON of fname: labels, or "remove"; repeatable, later files win'),
