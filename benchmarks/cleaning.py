@@ -1,17 +1,17 @@
 """How well `clean` finds wrong and missing labels, against the truth and against cleanlab; planted faults; retraining.
 
-    python benchmarks/cleaning.py measure STORE TRUTH RUN [RUN ...] [--out-of-fold RUN] --work FOLDER --results F
+    python benchmarks/cleaning.py measure STORE TRUTH RUN [RUN ...] --ear NAME [--out-of-fold TABLE] --work FOLDER
+        --results results.jsonl
     python benchmarks/cleaning.py plant DATASET --work FOLDER --results results.jsonl [--fold 0 --fold 1]
     python benchmarks/cleaning.py retrain STORE CLEANED --work FOLDER --results results.jsonl [--seed 0 ...]
     python benchmarks/cleaning.py review STORE TRUTH CLEANED --work FOLDER --results results.jsonl --decisions 100
     python benchmarks/cleaning.py render results.jsonl
 
-RUN learnt from the noisy clips, or is a table of scores by any tagger (out_of_fold.py makes one), which cleanlab gets
-as it is; the one that is --out-of-fold learnt from curated clips alone, so that what cleanlab gets of it is out of
-fold. TRUTH is a CSV `fname,true_labels`; it measures, and nothing here or in `clean` learns from
-it, but for the reviewer that `review` simulates. CLEANED is a folder that `earwitness clean` wrote. Every call appends
-lines of JSON to the results; trainings that are finished are not made again, those that were killed are resumed. Needs
-the extra `clean`.
+RUN learnt from the noisy clips, or is a table of scores by any tagger (out_of_fold.py and embeddings.py make some),
+which cleanlab gets as it is; it gets the TABLE that is --out-of-fold as well. TRUTH is a CSV `fname,true_labels`; it
+measures, and nothing here or in `clean` learns from it, but for the reviewer that `review` simulates. CLEANED is a
+folder that `earwitness clean` wrote. Every call appends lines of JSON to the results; trainings that are finished are
+not made again, those that were killed are resumed. Needs the extra `clean`.
 """
 
 import argparse
@@ -30,10 +30,12 @@ from cleanlab.internal.multilabel_scorer import ClassLabelScorer, MultilabelScor
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earwitness import audio, calibration, layouts, tables
-from earwitness.cleaning import clean, hearing, judging, scoretable, summary, twins
+from earwitness.cleaning import clean, judging, scoretable, summary, twins
 from earwitness.corpus import Store
 from earwitness.reviewing import folder as review_folder
 from earwitness.serving.desk import ordered
+
+Line = dict[str, Any]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results-cleaning.md"
 DRAWS = 1000
@@ -74,13 +76,16 @@ def measure(options: argparse.Namespace) -> None:
     )
     true = np.stack([truth[store.clips[row].fname] for row in judged.rows[chosen]]) > 0
     given, p, heard = judged.given[chosen] > 0, judged.probability[chosen], judged.heard[chosen]
-    common = {"store": options.store.name, "runs": [run.name for run in options.runs], "clips": int(chosen.sum())}
+    common = {
+        "store": options.store.name, "ear": options.ear, "runs": [run.name for run in options.runs],
+        "clips": int(chosen.sum()),
+    }  # fmt: skip
     tables_alone = [run.scores[judged.rows] for run in runs if isinstance(run, scoretable.ScoreTable)]
     whole = len(tables_alone) == len(runs)
     rivals = cleanlab_scores(judged, np.mean(tables_alone, axis=0) if whole else judged.heard, chosen)
     if options.out_of_fold:
-        alone = judging.judge([hearing.open_run(options.out_of_fold, store)], store, keep, alike=alike)
-        rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone.heard, chosen).items()}
+        alone = scoretable.open_table(options.out_of_fold, store).scores[judged.rows]
+        rivals |= {f"{name}, out of fold": one for name, one in cleanlab_scores(judged, alone, chosen).items()}
     compare(options, common, "wrong labels", given, ~true, 1 - p, rivals | {"heard alone": 1 - heard})
     compare(options, common, "missing labels", ~given, true, p, {"heard alone": heard})
     for row in rates_inside(judged, chosen, true, given):
@@ -330,36 +335,62 @@ def write_reviewed(path: Path, store: Store, cleaned: Path, answers: dict[str, s
 
 
 def render(options: argparse.Namespace) -> None:
-    """Writes the table between the page's markers: a row a measure, with the best of cleanlab's scores beside it."""
+    """Writes the tables between the page's markers: for each store what each ear comes to, and its leads."""
     lines = [json.loads(line) for line in options.file.read_text("utf-8").splitlines()]
     keys = ("store", "runs", "measure", "rival", "seed", "order", "decisions")
-    groups: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for line in {json.dumps([line.get(key) for key in keys]): line for line in lines}.values():
-        groups[line.get("store", "planted faults"), len(line.get("runs", "1")), measure_of(line)].append(line)
-    text = ["| store | runs | measure | value | the ear alone | cleanlab on that ear | cleanlab out of fold |"]
-    text += ["|---|---|---|---|---|---|---|"]
-    for (store, runs, measure), group in groups.items():
-        rivals: tuple[list[dict[str, Any]], ...] = ([], [], [])
-        for line in group:
-            if "rival" in line:
-                place = 0 if line["rival"] == "heard alone" else 2 if line["rival"].endswith(", out of fold") else 1
-                rivals[place].append(line)
-        cells = [store, str(runs), measure, value_of([line for line in group if "rival" not in line])]
-        text.append(f"| {' | '.join([*cells, *map(best_of, rivals)])} |")
+    newest = {json.dumps([line.get(key) for key in keys]): line for line in lines}.values()
+    measured: dict[str, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
+    others: list[Line] = []
+    for line in newest:
+        if "ear" in line:
+            measured[line["store"]][line["ear"]].append(line)
+        else:
+            others.append(line)
+    text = [row for store, by_ear in measured.items() for row in store_rows(store, by_ear)]
     page = PAGE.read_text("utf-8")
-    before, rest = page.split("<!-- measured -->\n")
-    after = rest.split("<!-- /measured -->")[1]
-    table = "\n".join(text)
-    PAGE.write_text(f"{before}<!-- measured -->\n{table}\n<!-- /measured -->{after}", "utf-8")
+    for mark, rows in (("measured", text), ("others", other_rows(others))):
+        before, rest = page.split(f"<!-- {mark} -->\n")
+        after = rest.split(f"<!-- /{mark} -->")[1]
+        page = before + "\n".join([f"<!-- {mark} -->", *rows, f"<!-- /{mark} -->"]) + after
+    PAGE.write_text(page, "utf-8")
 
 
-def measure_of(line: dict[str, Any]) -> str:
-    """Returns what a line measured, and after how many clips of which order, where a reviewer had heard some."""
-    heard = f", {line['decisions']} clips, order: {line['order']}" if "order" in line else ""
-    return line["measure"] + heard
+def store_rows(store: str, by_ear: dict[str, list[Line]]) -> list[str]:
+    """Returns a store's two tables: values, and leads with their intervals; a column an ear."""
+    head = [f"| {Path(store).stem} | {' | '.join(by_ear)} |", "|---" * (len(by_ear) + 1) + "|"]
+    measures = list(dict.fromkeys(line["measure"] for lines in by_ear.values() for line in lines))
+
+    def cells(kind: Callable[[Line], bool], text: Callable[[list[Line]], str]) -> list[str]:
+        rows = []
+        for measure in measures:
+            found = [[one for one in lines if one["measure"] == measure and kind(one)] for lines in by_ear.values()]
+            if any(found):
+                rows.append(f"| {measure} | {' | '.join(text(one) if one else '' for one in found)} |")
+        return rows
+
+    rows = [*head, *cells(lambda line: "rival" not in line, value_of), ""]
+    rivals: tuple[tuple[str, Callable[[str], bool]], ...] = (
+        ("cleanlab on the same", lambda name: name.startswith("cleanlab") and not name.endswith(", out of fold")),
+        ("cleanlab out of fold", lambda name: name.endswith(", out of fold")),
+        ("the ear alone", lambda name: name == "heard alone"),
+    )
+    for name, which in rivals:
+        leads = cells(lambda line, which=which: which(line.get("rival", "")), best_of)  # type: ignore[misc]
+        rows += [*(row.replace("| ", f"| over {name}: ", 1) for row in leads)] if leads else []
+    leads_from = rows.index("") + 1
+    return [*rows[:leads_from], *head, *rows[leads_from:], ""]
 
 
-def value_of(lines: list[dict[str, Any]]) -> str:
+def other_rows(lines: list[Line]) -> list[str]:
+    """Returns the table of planted faults and of reviews."""
+    groups: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        heard = f", {line['decisions']} clips, order: {line['order']}" if "order" in line else ""
+        groups[line["measure"] + heard].append(line)
+    return ["| measure | value |", "|---|---|", *(f"| {what} | {value_of(group)} |" for what, group in groups.items())]
+
+
+def value_of(lines: list[Line]) -> str:
     """Returns what was measured: counts, or the mean, and each where there are several."""
     if "of" in lines[0]:
         return ", ".join(f"{line['value']} of {line['of']}" for line in lines)
@@ -368,17 +399,14 @@ def value_of(lines: list[dict[str, Any]]) -> str:
     return f"{np.mean(values):.3f}" + (f" ({each})" if len(values) > 1 else "")
 
 
-def best_of(rivals: list[dict[str, Any]]) -> str:
-    """Returns the best rival's mean value, and in brackets our lead over it, from the lowest to the highest bound."""
-    if not rivals:
-        return ""
+def best_of(rivals: list[Line]) -> str:
+    """Returns our mean lead over the best rival, and in brackets from the lowest to the highest bound."""
     by_name = defaultdict(list)
     for line in rivals:
         by_name[line["rival"]].append(line)
     best = max(by_name.values(), key=lambda lines: np.mean([line["value"] for line in lines]))
-    value, lead = (np.mean([line[key] for line in best]) for key in ("value", "lead"))
     low, high = min(line["interval"][0] for line in best), max(line["interval"][1] for line in best)
-    return f"{value:.3f} ({lead:+.3f}, {low:+.3f} to {high:+.3f})"
+    return f"{np.mean([line['lead'] for line in best]):+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def main() -> None:
@@ -396,6 +424,7 @@ def main() -> None:
         if verb is measure:
             one.add_argument("runs", type=Path, nargs="+")
             one.add_argument("--out-of-fold", type=Path)
+            one.add_argument("--ear", required=True, help="what the column is called; several runs may share one")
         if verb is plant:
             one.add_argument("--fold", type=int, action="append")
         if verb in (retrain, review):
