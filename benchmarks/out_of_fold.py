@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from earwitness import tables
-from earwitness.clipnames import align, named_as
+from earwitness.clipnames import named_as
 from earwitness.corpus import Store
 
 
@@ -30,7 +30,8 @@ def main() -> None:
     found = []
     for path in options.heard:
         fnames, scores, _ = tables.read_scores(path, store.vocabulary)
-        found.append(align(clips, named_as(clips, fnames), scores))
+        row_of = {fname: row for row, fname in enumerate(named_as(clips, fnames))}
+        found.append(scores[[row_of[clip.fname] for clip in clips]])
     folds, by_run = store.folds[rows], np.stack(found)
     held_out = (folds[:, None] == np.arange(len(found))).astype(float)  # (clips, runs)
     weights = np.where(held_out.any(axis=1, keepdims=True), held_out, 1 / len(found))
