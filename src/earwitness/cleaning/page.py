@@ -140,8 +140,17 @@ class _Page:
             "given": one.given, "probability": one.probability, "heard": one.heard, "fname": clip.fname,
             "role": clip.role, "given_labels": ", ".join(clip.labels), "left": round(left, 1),
             "width": round(right - left, 1), "play_from": round(max(first - begin - 0.3, 0.0), 2),
-            "where": f"{first:.1f} to {end:.1f} s" if known else "its sound cannot be read any more",
+            "where": self._where(one),
         }  # fmt: skip
+
+    def _where(self, one: Verdict) -> str:
+        """Returns where the evidence is; the clip's first seconds are shown where nobody told."""
+        if math.isfinite(one.start_seconds):
+            return f"{one.start_seconds:.1f} to {one.end_seconds:.1f} s"
+        if not self.media[str(one.row)]["sound"]:
+            return "its sound cannot be read any more"
+        begin, end = self.spans[one.row]
+        return f"{begin:.1f} to {end:.1f} s shown"
 
 
 def _shelves(verdicts: Sequence[Verdict], store: Store) -> list[tuple[str, str, list[Verdict]]]:
