@@ -406,6 +406,8 @@ def best_of(rivals: list[Line]) -> str:
         by_name[line["rival"]].append(line)
     best = max(by_name.values(), key=lambda lines: np.mean([line["value"] for line in lines]))
     low, high = min(line["interval"][0] for line in best), max(line["interval"][1] for line in best)
+    if low == high == 0:
+        return "the same order"
     return f"{np.mean([line['lead'] for line in best]):+.3f} ({low:+.3f} to {high:+.3f})"
 
 

@@ -18,7 +18,9 @@ from earwitness import audio, corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, judging, originals, page, summary, verdicts
 from earwitness.cleaning.judging import Judged
+from earwitness.cleaning.listening import Sources
 from earwitness.cleaning.verdicts import Limits, Verdict
+from earwitness.cleaning.watcher import UNWATCHED
 from earwitness.corpus import Store
 from earwitness.corrections import correct
 from earwitness.errors import EarwitnessError
@@ -86,7 +88,7 @@ def test_the_cut_is_undone(tmp_path: Path) -> None:
     corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
     store = Store(tmp_path / "store")
     found = originals.trimmed_seconds(
-        store, np.array([0, 1]), originals.require_sounds(store, None), tmp_path / "kept", judging.UNWATCHED
+        store, np.array([0, 1]), originals.require_sounds(store, None), tmp_path / "kept", UNWATCHED
     )
     np.testing.assert_allclose(found.seconds, 0.5, atol=0.04)
 
@@ -115,7 +117,7 @@ def test_a_store_tells_what_was_cut_off_and_one_of_before_is_decoded_for_it(
 
     def cut(store: Store, name: str) -> np.ndarray:
         rows, sounds = store.rows("curated"), originals.require_sounds(store, None)
-        return originals.trimmed_seconds(store, rows, sounds, tmp_path / name, judging.UNWATCHED).seconds
+        return originals.trimmed_seconds(store, rows, sounds, tmp_path / name, UNWATCHED).seconds
 
     told = cut(new, "told")
     assert not decoded
@@ -271,7 +273,7 @@ def test_no_pass_over_the_store_maps_it(
     store = Store(tiny_store)
     del store._frames
     clean.clean([tiny_trained_run], store, tmp_path / "out", limits=Limits(), audio_root=None, page=False,
-                watcher=judging.UNWATCHED)  # fmt: skip
+                watcher=UNWATCHED)  # fmt: skip
     assert (tmp_path / "out" / "verdicts.csv").read_bytes() == (cleaned / "verdicts.csv").read_bytes()
 
 
@@ -381,11 +383,11 @@ def test_the_verb_says_what_it_found_and_wrote(
 
 def test_too_few_held_out_tags_are_called_so() -> None:
     notes: list[str] = []
-    watcher = judging.UNWATCHED
+    watcher = UNWATCHED
     watcher.note = notes.append  # type: ignore[method-assign]
     scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
     for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
-        judging.calibrated(judging._Sources(scores, scores), given, held_out, 2.7, watcher)
+        judging.calibrated(Sources(scores, scores), given, held_out, 2.7, watcher)
     few, none = notes
     assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
     assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none

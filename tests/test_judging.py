@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earwitness import calibration, recipe
-from earwitness.cleaning import hearing, judging
+from earwitness.cleaning import hearing, judging, listening
 
 
 def simulated(*, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +78,7 @@ def test_curated_clips_alone_and_noisy_clips_alone() -> None:
 
 def test_runs_that_never_learnt_from_a_clip_judge_it() -> None:
     folds, noisy = np.array([0, 1, 2, -1]), np.array([False, False, False, True])
-    weights = judging._weights(np.stack([folds == 0, folds == 1]), noisy)
+    weights = listening.shares(np.stack([folds == 0, folds == 1]), noisy)
     np.testing.assert_allclose(weights, [[1, 0, 0.5, 0.5], [0, 1, 0.5, 0.5]])
 
 
@@ -129,7 +129,7 @@ def test_an_ear_that_tells_nothing_apart_is_said_to(deaf: bool, curated: bool) -
 def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
     notes: list[str] = []
     watcher = SimpleNamespace(note=notes.append)
-    sources = judging._Sources(np.zeros((3, 2)), np.zeros((3, 2)))
+    sources = listening.Sources(np.zeros((3, 2)), np.zeros((3, 2)))
     for held_out in ([False, False, False], [True, True, False]):
         judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), 2.7, watcher)  # type: ignore[arg-type]
     assert notes[0].startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in notes[0]
@@ -143,3 +143,21 @@ def test_which_runs_learnt_from_noisy_clips(name: str, learnt: bool) -> None:
     for before in (False, True):
         run = SimpleNamespace(settings=recipe.load(name), noisy_before=before)
         assert hearing.Run.learnt_noisy.fget(run) is (learnt or before)  # type: ignore[attr-defined]
+
+
+def test_two_kinds_of_ears_agree_by_the_mean_of_their_log_odds() -> None:
+    """By hand: odds of 9 and 1 make 3; a curated clip counts by the kind that never learnt from it."""
+    half, sure = np.full((2, 1), 0.5), np.full((2, 1), 0.9)
+    rows, noisy, given = np.arange(2), np.array([True, False]), np.ones((2, 1), np.float32)
+    nowhere, somewhere = np.full((2, 1), np.nan), np.full((2, 1), 64.0)
+
+    def judged(probability: np.ndarray, first: np.ndarray, held_out: bool, shift: float) -> judging.Judged:
+        return judging.Judged(
+            rows, noisy, given, probability, probability, first, 2 * first, noisy | held_out, None, np.ones((1, 1)),
+            calibration.Calibration(np.ones(2), 0.0), shift, np.zeros(2),
+        )  # fmt: skip
+
+    found = judging._agreed(judged(sure, nowhere, False, 0.4), judged(half, somewhere, True, 0.6))
+    assert found.probability[:, 0].tolist() == pytest.approx([0.75, 0.5])
+    assert (found.first_frame == 64).all() and (found.end_frame == 128).all()
+    assert found.out_of_fold.all() and found.shift_deviation == pytest.approx(0.5)

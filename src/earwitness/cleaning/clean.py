@@ -11,9 +11,9 @@ from ..dataset import Problem
 from ..errors import RunError
 from . import hearing, judging, originals, outfolder, scoretable, summary, twins, verdicts
 from .ear import Ear
-from .judging import UNWATCHED, Watcher
 from .page import write as write_page
 from .verdicts import DEFAULT_LIMITS, Limits
+from .watcher import UNWATCHED, Watcher
 
 
 class Cleaning(NamedTuple):

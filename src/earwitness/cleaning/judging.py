@@ -1,31 +1,30 @@
 """What to believe of every clip and tag, from what trained runs or other taggers hear and what was given.
 
-The walk: ears -> scores of their heads; noisy labels -> `votes`; both, calibrated on curated clips that an
-ear never learnt from -> P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
+The walk: ears -> `listening` -> scores and votes; both, calibrated on curated clips that an ear never learnt from ->
+P(present | heard); with the given labels -> `labelsets` -> P(present | heard, given).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import beliefs, calibration, domains, labelsets
+from .. import beliefs, calibration, labelsets
 from ..calibration import Calibration
 from ..corpus import Store
-from ..dataset import groups_by_recording
 from ..labelsets import LabelModel, Shrinkage
 from ..lwlrap import lwlrap
 from ..noiserates import estimate_noise_rates
-from . import votes
-from .ear import Ear, Heard
+from . import listening
+from .ear import Ear
+from .listening import Clips, Sources
+from .watcher import UNWATCHED, Watcher
 
 Array = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
-_SEED = 0
 # Where fewer out-of-fold tags than this are there to learn from, the calibration is not learnt but assumed.
 _LEAST_TAGS = 20
 # An ear whose lwlrap is not by this much above that of one answer for all clips hears next to nothing.
@@ -37,32 +36,6 @@ _WIDEST_SHIFT, _HALVINGS = 20.0, 22
 # Curated labels: what share of tags is taken to be right before anything is heard, and how firmly (in clips).
 _CURATED_KEPT, _CURATED_FALSE, _CURATED_LOST = 0.95, 0.05, 1.0
 _CURATED_FIRMNESS = Shrinkage(rates_clips=1e6, share_clips=1e6, slope_clips=1e9)
-
-
-class Watcher(Protocol):
-    """Whoever watches; the command line draws a bar with it."""
-
-    def begun(self, what: str, total: int) -> None:
-        """A part of the work begins: so many clips."""
-
-    def advanced(self) -> None:
-        """A clip of it is done."""
-
-    def note(self, text: str) -> None:
-        """Something a user should know."""
-
-
-class Unwatched:
-    """A watcher that looks away."""
-
-    def begun(self, what: str, total: int) -> None: ...
-
-    def advanced(self) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
-UNWATCHED = Unwatched()
 
 
 @dataclass(frozen=True)
@@ -90,13 +63,6 @@ class Judged:
     apartness: Array
 
 
-class _Sources(NamedTuple):
-    """What one ear says of all clips, (clips, classes) each: log-odds of the heads' mean score, and the votes."""
-
-    heads: Array
-    votes: Array
-
-
 def judge(
     ears: Sequence[Ear],
     store: Store,
@@ -108,46 +74,66 @@ def judge(
     """Returns what to believe of every curated and noisy clip of a store.
 
     `ears` are runs of the same classes, with folds of their own, or tables of scores; a curated clip is judged by those
-    that never learnt from it where there are such, a noisy clip by the mean of all. `keep` is the folder of the
-    journals. `alike` are rows of clips that hold the same recording: like those that name the same one, they have no
-    vote on each other. ValueError where there is no ear.
+    that never learnt from it where there are such, a noisy clip by all. Those that learnt from noisy labels have heard
+    of them, the others have not: each kind judges by itself, and what both believe is averaged. `keep` is the folder of
+    the journals. `alike` are rows of clips that hold the same recording: like those that name the same one, they have
+    no vote on each other. ValueError where there is no ear.
     """
     if not ears:
         raise ValueError("there is no run to judge by: give at least one, as hearing.open_run opens it")
-    rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
-    noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
-    given = store.labels[rows]
-    spectra = _spectra(store, rows, watcher)
-    groups = np.array(groups_by_recording(store.clips, alike))[rows[noisy]]
-    # What one ear hears is let go of before the next is heard, but for what it comes to.
-    sources, evidence = zip(
-        *(_listen(ear, store, rows, Path(keep), watcher, noisy, given, spectra, groups) for ear in ears), strict=True
-    )
-    blind = np.stack([ear.never_learnt(store.folds[rows]) for ear in ears])
-    weights = _weights(blind, noisy)
-    merged = _Sources(*(np.einsum("rc,rck->ck", weights, np.stack(one)) for one in zip(*sources, strict=True)))
-    out_of_fold = noisy | blind.any(axis=0)
-    first, end = _evidence(evidence, weights)
-    held_out = out_of_fold & ~noisy
-    learnt = calibrated(merged, given, held_out, ears[0].loss_slope, watcher)
-    note_one_kind(noisy, watcher)
-    heard = learnt([merged.heads, merged.votes])
+    clips = listening.clips_of(store, alike, watcher)
+    note_one_kind(clips.noisy, watcher)
+    kinds = ([ear for ear in ears if ear.learnt_noisy], [ear for ear in ears if not ear.learnt_noisy])
+    judged = [_judged_by(kind, store, clips, Path(keep), watcher) for kind in kinds if kind]
+    return judged[0] if len(judged) == 1 else _agreed(*judged)
+
+
+def _judged_by(ears: Sequence[Ear], store: Store, clips: Clips, keep: Path, watcher: Watcher) -> Judged:
+    """Returns what ears of one kind come to believe."""
+    noisy, given = clips.noisy, clips.given
+    said = listening.listen(ears, store, clips, keep, watcher)
+    held_out = said.out_of_fold & ~noisy
+    learnt = calibrated(said.sources, given, held_out, ears[0].loss_slope, watcher)
+    heard = learnt(list(said.sources))
     note_deafness(heard, given, noisy, watcher)
-    apartness = domains.noisy_side(spectra, noisy)
     combined = combine(
         heard,
         given,
-        domains.context(spectra, noisy, apartness),
+        clips.context,
         noisy,
         held_out,
-        given_is_heard=any(ear.learnt_noisy for ear in ears),
+        given_is_heard=ears[0].learnt_noisy,
         given_right=_mean_of([ear.given_right for ear in ears if ear.given_right is not None]),
     )
     return Judged(
-        rows, noisy, given, heard, combined.probability, first, end, out_of_fold, combined.model, combined.confusions,
-        learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out),
-        apartness,
+        clips.rows, noisy, given, heard, combined.probability, said.first, said.end, said.out_of_fold, combined.model,
+        combined.confusions, learnt, _shift_deviation(heard, given, combined.probability, noisy, held_out),
+        clips.apartness,
     )  # fmt: skip
+
+
+def _agreed(first: Judged, second: Judged) -> Judged:
+    """Returns the mean of what two kinds of ears believe, in log-odds; the rest is the first's, as far as it knows.
+
+    The mean and not the sum, as the given labels are in both.
+    """
+    weights = listening.shares(np.stack([first.out_of_fold, second.out_of_fold]), first.noisy)[:, :, None]
+
+    def mean(one: Array, other: Array) -> Array:
+        odds = weights[0] * calibration.log_odds(one) + weights[1] * calibration.log_odds(other)
+        return calibration.sigmoid(odds)
+
+    unknown = np.isnan(first.first_frame)
+    return replace(
+        first,
+        heard=mean(first.heard, second.heard),
+        probability=mean(first.probability, second.probability),
+        first_frame=np.where(unknown, second.first_frame, first.first_frame),
+        end_frame=np.where(unknown, second.end_frame, first.end_frame),
+        out_of_fold=first.out_of_fold | second.out_of_fold,
+        confusions=(first.confusions + second.confusions) / 2,
+        shift_deviation=(first.shift_deviation + second.shift_deviation) / 2,
+    )
 
 
 class Combined(NamedTuple):
@@ -223,7 +209,7 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 def calibrated(
-    sources: _Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], slope: float, watcher: Watcher
+    sources: Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], slope: float, watcher: Watcher
 ) -> Calibration:
     """Returns the calibration learnt on the held-out curated clips; one of this slope alone where they are too few."""
     tags = int(given[held_out].sum())
@@ -269,63 +255,6 @@ def note_deafness(heard: Array, given: NDArray[np.float32], noisy: NDArray[np.bo
             f"what is heard hardly tells one clip from another (lwlrap {ours:.2f}; the same answer for every clip: "
             f"{same:.2f}), so the verdicts follow the labels as they are; train longer"
         )
-
-
-def _spectra(store: Store, rows: NDArray[np.int64], watcher: Watcher) -> Array:
-    """Returns the spectra of clips, (clips, 2 bands)."""
-    watcher.begun("taking spectra", len(rows))
-    found = np.empty((len(rows), 2 * store.features.mel_bands))
-    for place, row in enumerate(rows):
-        found[place] = domains.spectrum(store.read_log_mel(int(row)))
-        watcher.advanced()
-    return found
-
-
-def _listen(
-    ear: Ear,
-    store: Store,
-    rows: NDArray[np.int64],
-    keep: Path,
-    watcher: Watcher,
-    noisy: NDArray[np.bool_],
-    given: NDArray[np.float32],
-    spectra: Array,
-    groups: NDArray[np.int64],
-) -> tuple[_Sources, tuple[Singles, Singles]]:
-    """Returns what an ear says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
-    watcher.begun(f"hearing with {ear.place.name}", len(rows))
-    heard = ear.hear(store, rows, keep, watcher.advanced)
-    return _sources_of(heard, noisy, given, spectra, groups), (heard.first_frame.copy(), heard.end_frame.copy())
-
-
-def _sources_of(
-    heard: Heard, noisy: NDArray[np.bool_], given: NDArray[np.float32], spectra: Array, groups: NDArray[np.int64]
-) -> _Sources:
-    heads = calibration.log_odds(np.mean(heard.heads, axis=0, dtype=np.float64))
-
-    def features(part: NDArray[np.bool_]) -> Array:
-        each = [calibration.log_odds(np.asarray(one[part], np.float64)) for one in heard.heads]
-        return np.hstack([heard.features[part].astype(np.float64), *each, spectra[part]])
-
-    found = votes.vote(np.random.default_rng(_SEED), features(noisy), given[noisy], features(~noisy), groups)
-    voted = np.zeros(heads.shape)
-    voted[noisy], voted[~noisy] = found
-    return _Sources(heads, voted)
-
-
-def _weights(blind: NDArray[np.bool_], noisy: NDArray[np.bool_]) -> Array:
-    """Returns how much each ear counts for each clip, (ears, clips), summing to 1: the `blind`, that never learnt from
-    it, where there are any and it is not noisy."""
-    counts = np.where(noisy | ~blind.any(axis=0), True, blind).astype(np.float64)
-    return np.asarray(counts / counts.sum(axis=0))
-
-
-def _evidence(found: Sequence[tuple[Singles, Singles]], weights: Array) -> tuple[Array, Array]:
-    """Returns first and last frames by the ear that counts most for each clip, among those that know of any."""
-    knows = np.array([bool(np.isfinite(first).any()) for first, _ in found])
-    judge_of = np.where(knows[:, None], weights, -1).argmax(axis=0), np.arange(weights.shape[1])
-    first, end = (np.stack(frames)[judge_of].astype(np.float64) for frames in zip(*found, strict=True))
-    return first, end
 
 
 def _shift_deviation(

@@ -16,7 +16,7 @@ from ..decoding import reading
 from ..errors import AudioError, RunError
 from ..recipe import Features
 from ..reviewing import folder as review_folder
-from .judging import Watcher
+from .watcher import Watcher
 
 _READ_AT_ONCE = 16
 

@@ -22,9 +22,9 @@ from .. import audio, files
 from ..corpus import Store
 from ..decoding import reading
 from ..errors import AudioError
-from .judging import Watcher
 from .twins import Twins
 from .verdicts import Verdict
+from .watcher import Watcher
 
 matplotlib.use("Agg")
 from matplotlib import image as matplotlib_image
