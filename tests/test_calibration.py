@@ -18,6 +18,20 @@ def test_a_known_calibration_is_found() -> None:
     assert calibration.calibration_error(found([first, second]), truth.astype(float)) < 0.02
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rare_tags_far_from_one_half_are_fitted_as_well_as_any(seed: int) -> None:
+    """Where whole steps of Newton's run away: one tag in fifty, log-odds around -6. By scikit-learn's solver."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(4000) < 0.02).astype(float)
+    first = rng.normal(-6 + 4 * truth, 2)
+    second = 0.2 * first + rng.normal(-2 + 2 * truth, 1)
+    found = calibration.calibrate([first, second], truth)
+    expected = LogisticRegression(C=100, tol=1e-8, max_iter=1000).fit(np.stack([first, second], axis=1), truth)
+    np.testing.assert_allclose([*found.weights, found.bias], [*expected.coef_[0], *expected.intercept_], rtol=0.02)
+
+
 def test_perfectly_told_apart_scores_stay_finite() -> None:
     found = calibration.calibrate([np.array([[-4.0, 4.0]])], np.array([[0.0, 1.0]]))
     assert np.isfinite([*found.weights, found.bias]).all() and found.weights[0] > 0

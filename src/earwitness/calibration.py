@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 _LEAST = 1e-6
 # Keeps the weights of a fit on a handful of clips finite; far below what any real fit is moved by.
 _RIDGE = 1e-2
-_STEPS = 40
+_STEPS, _SMALLEST_STEP = 40, 1e-8
 # How finely log-odds of tags that are drawn together are told apart: what shifts them all is several times as large.
 _ODDS_STEP = 0.1
 
@@ -64,15 +64,25 @@ def calibrate(sources: Sequence[Array], truth: NDArray[np.floating]) -> Calibrat
     target = truth.ravel().astype(np.float64)
     weights = np.zeros(design.shape[1])
     weights[-1] = log_odds(np.array([target.mean()]))[0]
+    loss = _loss(design, target, weights)
     for _ in range(_STEPS):
         found = sigmoid(design @ weights)
         slope = design.T @ (target - found) - _RIDGE * weights
         bend = (design * (found * (1.0 - found))[:, None]).T @ design + _RIDGE * np.eye(len(weights))
         step = np.linalg.solve(bend, slope)
-        weights = weights + np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-8:
+        # A whole step may go too far, where nearly all tags are far from one half, and never come back.
+        while (after := _loss(design, target, weights + step)) > loss and np.abs(step).max() > _SMALLEST_STEP:
+            step = step / 2
+        if after > loss or np.abs(step).max() <= _SMALLEST_STEP:
             break
+        weights, loss = weights + step, after
     return Calibration(weights[:-1], float(weights[-1]))
+
+
+def _loss(design: Array, target: Array, weights: Array) -> float:
+    """Returns what the fit is least at: minus the logarithm of the likelihood, and what keeps weights finite."""
+    odds = design @ weights
+    return float((np.logaddexp(0.0, odds) - target * odds).sum() + _RIDGE / 2 * weights @ weights)
 
 
 def calibration_error(probability: Array, truth: NDArray[np.floating], *, bins: int = 10) -> float:
