@@ -53,7 +53,7 @@ def test_no_clip_was_learnt_from_so_all_curated_ones_calibrate(
     ear = scoretable.open_table(written(tmp_path / "scores.csv", store, scores_of(store) / 2), store)
     judged = judging.judge([ear], store, tmp_path / "kept")
     curated = ~judged.noisy
-    assert judged.out_of_fold.all() and not ear.remarks
+    assert judged.out_of_fold.all()
     assert judged.heard[curated][judged.given[curated] > 0].min() > 0.9
     assert judged.heard[curated][judged.given[curated] == 0].max() < 0.1
 
@@ -80,10 +80,19 @@ def test_other_rows_and_columns_are_left_out(tiny_store: Path, tmp_path: Path) -
     ]
     tables.write_csv(tmp_path / "scores.csv", rows[0], rows[1:])
     ear = scoretable.open_table(tmp_path / "scores.csv", store)
-    assert ear.remarks == (f"{tmp_path / 'scores.csv'}: 1 row of other files not used",)
+    assert ear.remarks[0] == f"{tmp_path / 'scores.csv'}: 1 row of other files not used"
     known = np.array([clip.role != "test" for clip in store.clips])
     np.testing.assert_allclose(ear.scores[known], scores_of(store)[known], atol=1e-6)
     assert np.isnan(ear.scores[~known]).all()
+
+
+def test_scores_that_know_the_curated_clips_by_heart_are_remarked_on(tiny_store: Path, tmp_path: Path) -> None:
+    store = Store(tiny_store)
+    guessed = np.random.default_rng(1).random(store.labels.shape)
+    for scores, remarks in ((scores_of(store), 1), (guessed, 0)):
+        ear = scoretable.open_table(written(tmp_path / "scores.csv", store, scores), store)
+        assert len(ear.remarks) == remarks
+        assert all("told nearly without fault (lwlrap 1.000)" in remark for remark in ear.remarks)
 
 
 @pytest.mark.parametrize(
