@@ -396,7 +396,7 @@ def value_of(lines: list[Line]) -> str:
         return ", ".join(f"{line['value']} of {line['of']}" for line in lines)
     values = [line["value"] for line in lines]
     each = " ".join(f"{value:.3f}" for value in values)
-    return f"{np.mean(values):.3f}" + (f" ({each})" if len(values) > 1 else "")
+    return f"{np.mean(values):.3f}" + (f" ({each})" if len(set(each.split())) > 1 else "")
 
 
 def best_of(rivals: list[Line]) -> str:
