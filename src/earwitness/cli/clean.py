@@ -24,7 +24,9 @@ def clean(
     others: Annotated[
         list[Path] | None,
         typer.Option(
-            "--with", metavar="RUN|TABLE", help="a run of another fold, to judge its curated clips too; repeatable"
+            "--with",
+            metavar="RUN|TABLE",
+            help="a run of another fold, or another tagger's scores, to judge beside it; repeatable",
         ),
     ] = None,
     audio_root: Annotated[
