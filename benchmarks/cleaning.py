@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> None:
         "store": options.store.name, "ear": options.ear, "runs": [run.name for run in options.runs],
         "clips": int(chosen.sum()),
     }  # fmt: skip
-    tables_alone = [run.scores[judged.rows] for run in runs if isinstance(run, scoretable.ScoreTable)]
+    tables_alone = [run.scores[judged.rows] for run in runs if isinstance(run, scoretable.TableEar)]
     whole = len(tables_alone) == len(runs)
     rivals = cleanlab_scores(judged, np.mean(tables_alone, axis=0) if whole else judged.heard, chosen)
     if options.out_of_fold:

@@ -20,7 +20,7 @@ _BY_HEART = 0.98
 
 
 @dataclass(frozen=True)
-class ScoreTable:
+class TableEar:
     """The scores (clips, classes) of a store's clips, by their rows in it, NaN for test clips without any.
 
     Its tagger has learnt from none of these clips, or was trained so often that each clip's scores come from a training
@@ -48,7 +48,7 @@ class ScoreTable:
         return Heard((scores,), np.zeros((len(rows), 0), np.float32), nowhere, nowhere)
 
 
-def open_table(path: str | Path, store: Store) -> ScoreTable:
+def open_table(path: str | Path, store: Store) -> TableEar:
     """Opens a table that has a row for every curated and noisy clip of a store, and a column for each of its classes.
 
     A row is the clip's whose name, or the end of whose name, it has (`clipnames.named_as`); other rows and columns are
@@ -82,7 +82,7 @@ def open_table(path: str | Path, store: Store) -> ScoreTable:
     digest = hashlib.blake2b(place.read_bytes(), digest_size=8).hexdigest()
     others = len(row_of.keys() - {clip.fname for clip in store.clips})
     remarks = [f"{place}: {counted(others, 'row')} of other files not used"] if others else []
-    return ScoreTable(place, found, digest, (*remarks, *_known_by_heart(place, found, store)))
+    return TableEar(place, found, digest, (*remarks, *_known_by_heart(place, found, store)))
 
 
 def _known_by_heart(place: Path, scores: Floats, store: Store) -> list[str]:
