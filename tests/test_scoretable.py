@@ -1,5 +1,6 @@
 """Cleaning by the scores of any other tagger: which clips its rows are of, what comes of it, what is refused."""
 
+import json
 import re
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_a_run_beside_it_says_where_the_evidence_is(
     assert all(
         tag.start_seconds is not None for clip in review_folder.read(tmp_path / "out").clips for tag in clip.tags
     )
+    judged_by = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["judged_by"]
+    assert [one["path"] for one in judged_by] == [str(table), str(tiny_trained_run)]
     assert "the same as" in earwitness(*call, tmp_path / "other", "--with", table).err
 
 

@@ -76,6 +76,7 @@ def _carried_out(
     files.atomic_write(out / "vocabulary.csv", tables.vocabulary_text(store.vocabulary.names))
     twins.write(out / "duplicates.csv", pairs.pairs, store, sounds)
     content = summary.content_of(judged, store, passed, pairs, left_out)
+    content["judged_by"] = [{"path": str(ear.place.resolve()), "digest": ear.digest} for ear in opened]
     if page:
         write_page(out / outfolder.PAGE, content, passed, pairs, store, sounds, watcher)
     else:
