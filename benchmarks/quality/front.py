@@ -29,7 +29,7 @@ WAYS = {
     "ours, again on its own cleaned labels": "… again, on labels it cleaned *",
 }
 BUDGETS = (
-    ("", "tab:blue", "minutes: 2,000 steps; *: twice that, for the run that hears the labels"),
+    ("", "tab:blue", "minutes: 2,000 steps; *: 2,000 more, for the run that hears the labels"),
     ("-hour", "tab:orange", "an hour: 12,000 steps, by Nadam"),
 )
 
