@@ -92,11 +92,14 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
         width = min(max(_NARROWEST, *(len(str(cell)) + 2 for cell in cells)), _WIDEST)
         sheet.column_dimensions[openpyxl.utils.get_column_letter(column)].width = width
     count = 0
-    for count, row in enumerate(chain(begun, others), start=1):
-        if count > _MOST_ROWS:
-            raise TableError(f"a spreadsheet has room for {_MOST_ROWS} rows, and these are more: write a .csv")
-        sheet.append([_cell(sheet, value) for value in row])
-    sheet.auto_filter.ref = f"A1:{openpyxl.utils.get_column_letter(len(header))}{count}"
+    try:
+        for count, row in enumerate(chain(begun, others), start=1):
+            if count > _MOST_ROWS:
+                raise TableError(f"a spreadsheet has room for {_MOST_ROWS} rows, and these are more: write a .csv")
+            sheet.append([_cell(sheet, value) for value in row])
+        sheet.auto_filter.ref = f"A1:{openpyxl.utils.get_column_letter(len(header))}{count}"
+    finally:
+        sheet.close()  # the library's temporary file, which it deletes as the program ends
     book.save(path)
 
 
