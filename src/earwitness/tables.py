@@ -51,8 +51,11 @@ def write(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
     if not writes_sheet(path):
         write_csv(path, header, rows)
         return
-    with atomic_path(path) as temporary:
-        sheets.write(temporary, header, rows)
+    try:
+        with atomic_path(path) as temporary:
+            sheets.write(temporary, header, rows)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
 
 
 def writes_sheet(path: str | Path) -> bool:

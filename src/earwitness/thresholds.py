@@ -28,16 +28,18 @@ class Thresholds(NamedTuple):
 def read(path: Path, vocabulary: Vocabulary) -> Thresholds:
     """Returns the thresholds of a table such as `evaluate --csv` writes, with a row a class: `name`, `threshold`.
 
-    Classes without a row, or with an empty cell, get `DEFAULT`. TableError for a class
-    that the vocabulary lacks, one that stands there twice, and what is no score from 0 to 1.
+    Classes without a row, or with an empty cell, get `DEFAULT`. TableError for a class that the vocabulary lacks, one
+    that stands there twice, and what is no score from 0 to 1.
     """
     given: dict[str, float | None] = {}
-    for line, row in enumerate(tables.read_rows(path, COLUMNS), start=2):
-        name, where = row["name"], f"{path} line {line}"
-        vocabulary.index(name, where=where)
+    for record in tables.read_records(path, COLUMNS):
+        if record.fault:
+            raise TableError(f"{record.where}: {record.fault}")
+        name = record.cells["name"]
+        vocabulary.index(name, where=record.where)
         if name in given:
-            raise TableError(f"{where}: {name} has a row already: delete one")
-        given[name] = _threshold(where, row["threshold"])
+            raise TableError(f"{record.where}: {name} has a row already: delete one")
+        given[name] = _threshold(record.where, record.cells["threshold"])
     found = [given.get(name) for name in vocabulary.names]
     return Thresholds(
         np.array([DEFAULT if score is None else score for score in found]),
