@@ -125,10 +125,10 @@ def test_labels_filled_into_a_skip_count(folder: ReviewFolder, tmp_path: Path) -
         ("fname,labels,outcome\nnoisy0.wav,Bark,liked\n", "line 2, outcome: 'liked' is none of"),
         ("fname,labels,when\nnoisy0.wav,Bark,soon\n", "line 2, when: 'soon' is no time"),
         ("fname,labels,when\nnoisy0.wav,Bark,0001-01-01T00:00:00+23:00\n", "line 2, when: .* is no time"),
-        ("fname,labels,seconds\nnoisy0.wav,Bark,few\n", "line 2, seconds: 'few' is no number"),
-        ("fname,labels,seconds\nnoisy0.wav,Bark,nan\n", "line 2, seconds: 'nan' is no number"),
-        ("fname,labels,seconds\nnoisy0.wav,Bark,inf\n", "line 2, seconds: 'inf' is no number"),
-        ("fname,labels,seconds\nnoisy0.wav,Bark,-1\n", "line 2, seconds: '-1' is no number"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,few\n", "line 2, seconds: 'few' is not a finite number from 0"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,nan\n", "line 2, seconds: 'nan' is not a finite number from 0"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,inf\n", "line 2, seconds: 'inf' is not a finite number from 0"),
+        ("fname,labels,seconds\nnoisy0.wav,Bark,-1\n", "line 2, seconds: '-1' is not a finite number from 0"),
     ],
 )
 def test_what_is_refused(folder: ReviewFolder, tmp_path: Path, text: str, complaint: str) -> None:

@@ -53,13 +53,13 @@ def test_what_is_proposed(verdict: str, probability: float, proposed: bool) -> N
 @pytest.mark.parametrize(
     ("cells", "complaint"),
     [
-        ({"probability": "1.5"}, r"verdicts.csv line 2, probability: '1.5' is no number from 0 to 1"),
-        ({"probability": "nan"}, r"line 2, probability: 'nan' is no number"),
-        ({"probability": ""}, r"line 2, probability: empty"),
+        ({"probability": "1.5"}, r"verdicts.csv line 2, probability: '1.5' is not a finite number from 0 to 1"),
+        ({"probability": "nan"}, r"line 2, probability: 'nan' is not a finite number from 0 to 1"),
+        ({"probability": ""}, r"line 2, probability: '' is not a finite number"),
         ({"verdict": "maybe"}, r"line 2, verdict: 'maybe' is none of keep, drop, add, unsure"),
         ({"given": "yes"}, r"line 2, given: 'yes' is neither 0 nor 1"),
         ({"label": "Barc"}, r"line 2, label: unknown label 'Barc', the nearest known is 'Bark'"),
-        ({"start_seconds": "inf"}, r"line 2, start_seconds: 'inf' is no number from 0"),
+        ({"start_seconds": "inf"}, r"line 2, start_seconds: 'inf' is not a finite number from 0"),
         ({"fname": ""}, r"line 2: fname or path is empty"),
     ],
 )

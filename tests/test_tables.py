@@ -192,6 +192,11 @@ def test_scores_in_any_text_and_with_any_line_ends(tmp_path, encoding, end):
     assert [line for line, _ in read_lines(path)] == [3, 5, 6]
 
 
+@pytest.mark.parametrize("table", ["fname;Bark;Meow\na.wav;0,25;1,5e-3\n", 'fname,Bark,Meow\na.wav,"0,25","1,5e-3"\n'])
+def test_scores_with_a_decimal_comma(tmp_path, table):
+    np.testing.assert_array_equal(read_scores(put(tmp_path, {"s.csv": table}) / "s.csv", TWO)[1], [[0.25, 1.5e-3]])
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -212,6 +217,7 @@ def test_what_is_no_text_is_told_before_what_is_no_table_of_scores(tmp_path, con
         ("fname,Bark,Meow\na.wav,0.1,much\n", r"s\.csv line 2, Meow: 'much' is not a finite number"),
         ("fname,Bark,Meow\na.wav,0.1,nan\n", r"line 2, Meow: 'nan' is not a finite number"),
         ("fname,Bark,Meow\na.wav,inf,0\n", r"line 2, Bark: 'inf' is not a finite number"),
+        ('fname,Bark,Meow\na.wav,"1,234.5",0\n', r"line 2, Bark: '1,234\.5' is not a finite number: write digits"),
         ("fname,Bark,Meow\na.wav,0.1,\n", r"line 2, Meow: '' is not a finite number"),
         ("fname,Bark,Meow\na.wav,0.1\n", r"line 2: 2 cells under a header of 3"),
         ("fname,Bark,Meow\na.wav,1,2,3\n", r"line 2: 4 cells under a header of 3"),

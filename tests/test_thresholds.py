@@ -39,10 +39,10 @@ def test_it_is_what_evaluate_writes(tmp_path: Path) -> None:
     [
         (["Rian,0.2"], "line 2.*Rian.*Rain"),
         (["Rain,0.2", "Rain,0.3"], "line 3: Rain has a row already"),
-        (["", "Rain,20"], "line 3: '20' is no score from 0 to 1"),
-        (["Rain,20"], "line 2: '20' is no score from 0 to 1"),
-        (["Rain,nan"], "'nan' is no score"),
-        (["Rain,high"], "'high' is no score"),
+        (["", "Rain,20"], "line 3, threshold: '20' is not a finite number from 0 to 1"),
+        (["Rain,20"], "line 2, threshold: '20' is not a finite number from 0 to 1"),
+        (["Rain,nan"], "'nan' is not a finite number from 0 to 1"),
+        (["Rain,high"], "'high' is not a finite number from 0 to 1"),
     ],
 )
 def test_what_is_no_threshold_is_refused(rows: list[str], told: str, tmp_path: Path) -> None:

@@ -153,6 +153,21 @@ def read_lines(path: str | Path, first_line: int = 1) -> list[tuple[int, list[st
     return list(_rows(Path(path), first_line))
 
 
+def number(where: str, cell: str, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """The finite number from `least` to `most` in a cell; its decimal sign is a point, or a comma as in half of Europe.
+
+    Raises TableError, which begins with `where`, for any other cell.
+    """
+    try:
+        value = float(cell.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most or math.isinf(value):
+        bounds = f" from {least:g}" * (least > -math.inf) + f" to {most:g}" * (most < math.inf)
+        raise TableError(f"{where}: {cell!r} is not a finite number{bounds}: write digits, such as 0.25")
+    return value
+
+
 def scored_classes(path: Path, header: Sequence[str]) -> Vocabulary:
     """The classes of a table in the submission form, from its header. Raises TableError if it is in another."""
     if header[0] != "fname":
@@ -208,7 +223,7 @@ def read_scores(
         where = f"{place} line {line}"
         _check_score_row(where, cells, header, seen=fnames)
         fnames[cells[0]] = None
-        numbers.extend(_score(where, name, cell) for name, cell in zip(found.names, cells[1:], strict=True))
+        numbers.extend(number(f"{where}, {name}", cell) for name, cell in zip(found.names, cells[1:], strict=True))
     if not fnames:
         raise TableError(f"{place}: no rows under the header: it needs one row a clip")
     scores = np.frombuffer(numbers, np.float64).reshape(len(fnames), -1)
@@ -229,16 +244,6 @@ def _check_score_row(where: str, cells: Sequence[str], header: Sequence[str], se
         raise TableError(f"{where}, fname: no file name: fill it in or delete the row")
     if cells[0] in seen:
         raise TableError(f"{where}, fname: {cells[0]} has a row already: delete one")
-
-
-def _score(where: str, name: str, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise TableError(f"{where}, {name}: {cell!r} is not a finite number: write the score as digits, such as 0.25")
-    return value
 
 
 def _column_order(path: Path, found: Vocabulary, wanted: Vocabulary) -> list[int]:

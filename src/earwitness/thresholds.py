@@ -1,6 +1,5 @@
 """From which score on a class is said to be there: one score for all classes, or a table with one for each."""
 
-import math
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,7 +38,8 @@ def read(path: Path, vocabulary: Vocabulary) -> Thresholds:
         vocabulary.index(name, where=record.where)
         if name in given:
             raise TableError(f"{record.where}: {name} has a row already: delete one")
-        given[name] = _threshold(record.where, record.cells["threshold"])
+        cell = record.cells["threshold"]
+        given[name] = tables.number(f"{record.where}, threshold", cell, least=0, most=1) if cell else None
     found = [given.get(name) for name in vocabulary.names]
     return Thresholds(
         np.array([DEFAULT if score is None else score for score in found]),
@@ -56,14 +56,3 @@ def require(least: Least, classes: int) -> NDArray[np.float64]:
         raise ValueError(f"least is a score, from 0 to 1, not {least!r}")
     return np.broadcast_to(scores, (classes,))
 
-
-def _threshold(where: str, cell: str) -> float | None:
-    if not cell:
-        return None
-    try:
-        score = float(cell)
-    except ValueError:
-        score = math.nan
-    if not 0 <= score <= 1:
-        raise TableError(f"{where}: {cell!r} is no score from 0 to 1")
-    return score

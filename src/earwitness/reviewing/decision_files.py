@@ -1,7 +1,6 @@
 """Decisions in and out of files: the reviewers' own database, tables, Label Studio's JSON."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +121,7 @@ def _read_table(path: Path, named: Named, vocabulary: Vocabulary) -> list[Decisi
                 outcome or outcome_of(labels, given=given, proposed=proposed),
                 moment(when) or now(),
                 given,
-                _seconds(record.where, cells.get("seconds", "")),
+                tables.number(f"{record.where}, seconds", cells.get("seconds", "") or "0", least=0),
             )
         )
     return decisions
@@ -135,12 +134,3 @@ def _belied(outcome: str, labels: Sequence[str], given: Sequence[str]) -> bool:
     changed = outcome == GIVEN and bool(given) and set(labels) != set(given)
     return changed or bool(labels) == (outcome == NOTHING)
 
-
-def _seconds(where: str, cell: str) -> float:
-    try:
-        seconds = float(cell or 0)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise TableError(f"{where}, seconds: {cell!r} is no number from 0: correct it")
-    return seconds

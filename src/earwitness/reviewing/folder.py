@@ -176,14 +176,11 @@ def _tag(where: str, cells: Mapping[str, str]) -> Tag:
         raise TableError(f"{where}, verdict: {cells['verdict']!r} is none of {', '.join(VERDICTS)}: correct it")
     if cells["given"] not in ("0", "1"):
         raise TableError(f"{where}, given: {cells['given']!r} is neither 0 nor 1: correct it")
-    probability = _number(f"{where}, probability", cells["probability"], most=1.0)
-    if probability is None:
-        raise TableError(f"{where}, probability: empty: write a number from 0 to 1")
     return Tag(
         label=cells["label"],
         given=cells["given"] == "1",
         verdict=cells["verdict"],
-        probability=probability,
+        probability=tables.number(f"{where}, probability", cells["probability"], least=0, most=1),
         heard=_number(f"{where}, heard", cells["heard"], most=1.0),
         start_seconds=_number(f"{where}, start_seconds", cells["start_seconds"]),
         end_seconds=_number(f"{where}, end_seconds", cells["end_seconds"]),
@@ -192,12 +189,4 @@ def _tag(where: str, cells: Mapping[str, str]) -> Tag:
 
 def _number(where: str, cell: str, *, most: float = math.inf) -> float | None:
     """Returns the number in a cell, None for an empty one."""
-    if not cell:
-        return None
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= most or math.isinf(value):
-        raise TableError(f"{where}: {cell!r} is no number from 0{f' to {most:g}' if most < math.inf else ''}")
-    return value
+    return tables.number(where, cell, least=0, most=most) if cell else None
