@@ -31,11 +31,9 @@ import soundfile
 import torch
 from quality.run import earwitness
 from sklearn.metrics import label_ranking_average_precision_score
-from torch.utils.flop_counter import FlopCounterMode
 
 from earwitness import (
     batches,
-    checkpoint,
     corpus,
     devices,
     estimate,
@@ -57,8 +55,9 @@ HOURS = {"curated": 10.5, "noisy": 80.0, "test": 12.9}  # its README's
 SHORTER = 10
 STEPS = 50
 SAMPLE = 100
-# Of the peak of an H100 (SXM, dense bfloat16), and what of it a network of 3 x 3 convolutions is taken to reach.
-H100_OPERATIONS_A_SECOND, H100_SHARE = 989e12, 0.3
+# What a step of the report's stage 2 took on an H200 in bfloat16 (docs/log.md): 58 + 70 patches, forward and back.
+GPU_STEP_SECONDS = 0.045
+GPU_STEP_PASSES = 3 * (58 + 70)  # a pass back costs two forward
 
 
 def lengths(rng: np.random.Generator, role: str, clips: int) -> np.ndarray:
@@ -228,23 +227,17 @@ def beside(scores_csv: Path, tagged: Path) -> dict[str, Any]:
 
 
 def whole(line: dict[str, Any]) -> dict[str, Any]:
-    """Returns what the dataset at its true lengths would take here, by what was measured; on an H100, by operations."""
+    """Returns what the dataset at its true lengths would take, by what was measured here and, of a step, on a GPU."""
     rng, settings = np.random.default_rng(2019), recipe.load("report")
     counts = line["prepare"]["clips"]
     seconds = {role: lengths(rng, role, counts[role]) for role in corpus.ROLES}
     planned, _ = stages.plan(
         settings, stages.Split(*(np.arange(counts[role]) for role in ("curated", "noisy")), np.arange(0))
     )  # fmt: skip
-    patches = sum(stage.steps * estimate.passes_of_a_step(stage.settings) for stage in planned)
     to_tag = estimate.passes_to_tag(seconds["test"], settings)
     tagged_patches = line["tag"]["clips"] * estimate.passes_to_tag([SHORTER * 0.03], settings)
-    network = checkpoint.new_network(settings, classes=80).eval()
-    with FlopCounterMode(display=False) as counter:
-        network(None, torch.zeros(1, settings.patches.frames, settings.features.mel_bands))
-    operations = counter.get_total_flops()
-    h100 = H100_OPERATIONS_A_SECOND * H100_SHARE
+    steps = sum(stage.steps for stage in planned)
     return {
-        "operations_a_patch": operations,
         "steps": [stage.steps for stage in planned],
         "here_hours": {
             "prepare": sum(counts.values()) * line["prepare"]["cpu_seconds_a_true_clip"] / 3600,
@@ -252,8 +245,10 @@ def whole(line: dict[str, Any]) -> dict[str, Any]:
             "tag": to_tag * line["tag"]["cpu_seconds"] / tagged_patches / 3600,
         },
         "store_gigabytes": estimate.store_bytes(np.concatenate([*seconds.values()]), settings.features) / 1e9,
-        "h100_hours": {"train": patches * operations / h100 / 3600, "tag": to_tag * operations / h100 / 3600},
-        "h100_batches_hours": sum(stage.steps for stage in planned) * line["train"]["batch_cpu_seconds"] / 3600,
+        "gpu_hours": {
+            "train": steps * GPU_STEP_SECONDS / 3600, "tag": to_tag / GPU_STEP_PASSES * GPU_STEP_SECONDS / 3600
+        },
+        "gpu_batches_hours": steps * line["train"]["batch_cpu_seconds"] / 3600,
     }  # fmt: skip
 
 
@@ -269,7 +264,7 @@ def machine() -> dict[str, Any]:
 def section(line: dict[str, Any]) -> str:
     """Returns the table of a result line, as RESULTS.md has it."""
     prepared, trained, tagged, all_ = line["prepare"], line["train"], line["tag"], whole(line)
-    here, there = all_["here_hours"], all_["h100_hours"]
+    here, there = all_["here_hours"], all_["gpu_hours"]
     low, high = tagged["chance_interval"]
     versions = ", ".join(f"{name} {version}" for name, version in line["machine"]["versions"].items())
     return f"""
@@ -296,16 +291,14 @@ lwlrap of the {tagged["clips"]:,} clips is {tagged["lwlrap"]:.6f}, by scikit-lea
 The whole dataset at its true lengths, computed from these figures ({all_["steps"][0]:,} steps of stage 1 and
 {all_["steps"][1]:,} of stage 2):
 
-| Step | This machine, one thread | One H100 |
+| Step | This machine, one thread | One H200 |
 |---|---|---|
 | `prepare` | {here["prepare"]:.1f} h; store {all_["store_gigabytes"]:.1f} GB | on its processors |
 | stage 1 and stage 2 | {here["train"] / 24:.0f} days | {there["train"]:.1f} h |
 | `tag`, all 4,481 test clips | {here["tag"]:.1f} h | {60 * there["tag"]:.0f} min |
 
-The H100's column was not measured. It is the number of operations ({all_["operations_a_patch"] / 1e9:.1f} G a patch
-forward, as torch counts them) at {H100_SHARE:.0%} of {H100_OPERATIONS_A_SECOND / 1e12:.0f} T a second, its peak in
-dense bfloat16; making all batches adds {all_["h100_batches_hours"]:.1f} h of one core like this one, where it is not
-done meanwhile.
+The H200's column is computed from what a step of stage 2 took there, {1000 * GPU_STEP_SECONDS:.0f} ms in bfloat16; its
+processors make the batches meanwhile, which is {all_["gpu_batches_hours"]:.1f} h of one core like this one.
 """
 
 
