@@ -55,4 +55,3 @@ def require(least: Least, classes: int) -> NDArray[np.float64]:
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError(f"least is a score, from 0 to 1, not {least!r}")
     return np.broadcast_to(scores, (classes,))
-

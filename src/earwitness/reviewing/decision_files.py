@@ -133,4 +133,3 @@ def _belied(outcome: str, labels: Sequence[str], given: Sequence[str]) -> bool:
         return bool(labels)
     changed = outcome == GIVEN and bool(given) and set(labels) != set(given)
     return changed or bool(labels) == (outcome == NOTHING)
-
