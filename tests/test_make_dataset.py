@@ -1,4 +1,4 @@
-"""The benchmark that anyone can make from ESC-50 and UrbanSound8K: its splits, its rates of noise, its sums of sounds."""
+"""The benchmark that anyone can make from ESC-50 and UrbanSound8K: its splits, its noise, its sums of sounds."""
 
 import importlib.util
 import sys
