@@ -3,9 +3,10 @@
     cd benchmarks/quality/results
     python ../curves.py curves/esc-noisy.jsonl esc-noisy.jsonl
 
-The second file has the same ways on all curated clips; of it the seeds that the first has count. A panel each, as far
-as there are runs for it: lwlrap against the CPU minutes of a training, a line a width of the network; against the
-number of curated clips; against the share of wrong labels among the noisy clips.
+The second file has the same ways on all curated clips; of it count the seeds that the first has, and the ways that it
+lacks there. A panel each: lwlrap against the CPU minutes of a training, a line a width of the network, by the first
+file alone, as minutes are those of one machine; against the number of curated clips; against the share of wrong labels among
+the noisy clips.
 """
 
 import argparse
@@ -21,10 +22,14 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-WAYS = {"curated only, two sounds at once": "tab:blue", "concatenated": "tab:green", "ours": "tab:orange"}
+WAYS = {
+    "curated only, two sounds at once": "tab:blue", "concatenated": "tab:green", "the report, literal": "tab:red",
+    "ours": "tab:orange",
+}  # fmt: skip
 WIDTHS = {"0.125": ":", "0.25": "-", "0.5": "--"}
 CURATED = {"": 395, "-half": 198, "-quarter": 99}
 Point = tuple[float, float]
+Series = tuple[str | None, str]  # a way, a width
 
 
 def way_of(line: Line) -> str | None:
@@ -33,9 +38,14 @@ def way_of(line: Line) -> str | None:
     return name if name in WAYS else None
 
 
-def width_of(line: Line) -> str | None:
-    """Returns the width that a line of the panel of cost says; None for those of other panels."""
-    return next((change.split("=")[1] for change in line["set"] if change.startswith("network.width=")), None)
+def width_of(line: Line) -> str:
+    """Returns the network's width, as the line says or as the recipes have it."""
+    return next((change.split("=")[1] for change in line["set"] if change.startswith("network.width=")), "0.25")
+
+
+def steps_of(line: Line) -> tuple[str, ...]:
+    """Returns the settings of a line that say how many steps; none where they are the recipe's."""
+    return tuple(change for change in line["set"] if "steps=" in change)
 
 
 def variant_of(line: Line) -> str:
@@ -43,42 +53,43 @@ def variant_of(line: Line) -> str:
     return re.sub(r"^[^-]+", "", Path(line["store"]).stem)
 
 
-def by_cost(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
-    """Returns (CPU minutes, lwlrap) of every way and width."""
-    found: dict[tuple[str, str], list[Point]] = defaultdict(list)
+def by_cost(lines: list[Line]) -> dict[Series, list[Point]]:
+    """Returns (CPU minutes, lwlrap) of every way and width, on all clips."""
+    found: dict[Series, list[Point]] = defaultdict(list)
     for line in lines:
-        if width := width_of(line):
-            found[way_of(line), width].append((line["train_cpu_minutes"], line["lwlrap"]))
+        if variant_of(line) == "":
+            found[way_of(line), width_of(line)].append((line["train_cpu_minutes"], line["lwlrap"]))
     return found
 
 
-def by_curated(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
-    """Returns (curated clips, lwlrap) of every way at the width of the recipes, in all of the steps."""
-    whole = [line for line in lines if line["set"][-1:] == ["network.width=0.25"] or width_of(line) is None]
-    return by_number(whole, CURATED)
+def by_curated(lines: list[Line]) -> dict[Series, list[Point]]:
+    """Returns (curated clips, lwlrap) of every way with fewer of them, at the width and in the steps of the recipes."""
+    whole = [line for line in lines if not steps_of(line) and width_of(line) == "0.25"]
+    fewer = {way_of(line) for line in whole if variant_of(line) in CURATED.keys() - {""}}
+    return by_number([line for line in whole if way_of(line) in fewer], CURATED)
 
 
-def by_noise(lines: list[Line]) -> dict[tuple[str, str], list[Point]]:
+def by_noise(lines: list[Line]) -> dict[Series, list[Point]]:
     """Returns (wrong labels of 100, lwlrap) of every way that learns from noisy labels."""
     return by_number(lines, {f"-noise-{share}": share for share in range(101)})
 
 
-def by_number(lines: list[Line], numbers: dict[str, int]) -> dict[tuple[str, str], list[Point]]:
-    found: dict[tuple[str, str], list[Point]] = defaultdict(list)
+def by_number(lines: list[Line], numbers: dict[str, int]) -> dict[Series, list[Point]]:
+    found: dict[Series, list[Point]] = defaultdict(list)
     for line in lines:
         if (variant := variant_of(line)) in numbers:
             found[way_of(line), "0.25"].append((numbers[variant], line["lwlrap"]))
     return found
 
 
-def draw(axes: Axes, found: dict[tuple[str, str], list[Point]], label: str) -> None:
+def draw(axes: Axes, found: dict[Series, list[Point]], label: str) -> None:
     for (way, width), points in found.items():
         axes.plot(*zip(*sorted(points), strict=True), WIDTHS[width], color=WAYS[way], marker="o", markersize=4)
     axes.set_xlabel(label)
     axes.grid(alpha=0.3)
 
 
-def table(cost: dict[tuple[str, str], list[Point]], *others: dict[tuple[str, str], list[Point]]) -> str:
+def table(cost: dict[Series, list[Point]], *others: dict[Series, list[Point]]) -> str:
     """The points of all panels as Markdown."""
     rows = [
         (way, f"width {width}", f"{x:.1f} CPU minutes", y)
@@ -91,19 +102,27 @@ def table(cost: dict[tuple[str, str], list[Point]], *others: dict[tuple[str, str
     return "\n".join(["| way | of | at | lwlrap |", "|---|---|---|---|", *lines])
 
 
-def read(paths: list[Path]) -> list[Line]:
-    """Returns the lines that are of WAYS, of the seeds that the first file has."""
-    first, *others = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in paths)
-    seeds = {line["seed"] for line in first}
-    return [line for lines in (first, *others) for line in lines if way_of(line) and line["seed"] in seeds]
+def read(first: Path, other: Path) -> tuple[list[Line], list[Line]]:
+    """Returns the lines of the first file that are of WAYS, and these with those of the other that they lack."""
+    ours, theirs = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in (first, other))
+    ours = [line for line in ours if way_of(line)]
+    had = {key(line) for line in ours}
+    seeds = {line["seed"] for line in ours}
+    more = [line for line in theirs if way_of(line) and line["seed"] in seeds and key(line) not in had]
+    return ours, ours + more
+
+
+def key(line: Line) -> tuple[str | None, str, str, tuple[str, ...]]:
+    """Returns what was run on what: the way, the variant of the labels, the width, the numbers of steps."""
+    return way_of(line), variant_of(line), width_of(line), steps_of(line)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("results", type=Path, nargs=2)
     options = parser.parse_args()
-    lines = read(options.results)
-    panels = by_cost(lines), by_curated(lines), by_noise(lines)
+    ours, lines = read(*options.results)
+    panels = by_cost(ours), by_curated(lines), by_noise(lines)
     labels = ("CPU minutes of a training", "curated clips", "wrong labels among those of the noisy clips, %")
     shown = [(found, label) for found, label in zip(panels, labels, strict=True) if found]
     figure, places = plt.subplots(
@@ -111,6 +130,9 @@ def main() -> None:
     )
     for axes, (found, label) in zip(places[0], shown, strict=True):
         draw(axes, found, label)
+        if found is panels[0]:
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
     places[0][0].set_ylabel("lwlrap on the test clips, one seed")
     handles = [plt.Line2D([], [], color=colour, label=way) for way, colour in WAYS.items()]
     widths = {width for found in panels for _, width in found}
