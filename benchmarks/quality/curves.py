@@ -5,8 +5,8 @@
 
 The second file has the same ways on all curated clips; of it count the seeds that the first has, and the ways that it
 lacks there. A panel each: lwlrap against the CPU minutes of a training, a line a width of the network, by the first
-file alone, as minutes are those of one machine; against the number of curated clips; against the share of wrong labels among
-the noisy clips.
+file alone, as minutes are those of one machine; against the number of curated clips; against the share of wrong
+labels among the noisy clips.
 """
 
 import argparse
