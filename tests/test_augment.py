@@ -138,3 +138,16 @@ def test_overlays_are_as_frequent_and_as_loud_as_asked() -> None:
     assert len(level) / 4000 == pytest.approx(0.3, abs=0.03)
     assert np.abs(level).max() <= 6 and level.mean() == pytest.approx(0, abs=0.4)
     assert sorted(overlay.partner) == list(range(4000))
+
+
+def test_no_sound_is_laid_over_itself() -> None:
+    """A shuffle leaves about one row where it was: with its own label twice, a belief of 0.5 would become 0.75."""
+    rng, alone = np.random.default_rng(0), 0
+    for _ in range(200):
+        overlay = augment.draw_overlay(rng, rows=4, chance=1.0, level_db=3.0)
+        own = overlay.partner == np.arange(4)
+        np.testing.assert_array_equal(np.isinf(overlay.level_db), own)
+        labels = np.full((4, 2), 0.5, np.float32)
+        np.testing.assert_allclose(augment.overlay_labels(labels, overlay)[own], 0.5)
+        alone += own.sum()
+    assert alone > 100

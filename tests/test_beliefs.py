@@ -66,3 +66,10 @@ def test_labels_that_say_nothing_leave_beliefs_that_are_numbers() -> None:
     clips = beliefs.clips_of(heard, np.ones(heard.shape), np.zeros((12, 0)), prior=0.2)
     present = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
     assert np.isfinite(present).all() and present.max() < 0.5
+
+
+def test_an_ear_that_hears_nothing_at_all_leaves_beliefs_that_are_numbers() -> None:
+    heard, given = np.zeros((12, 4)), np.eye(4)[np.arange(12) % 4]
+    clips = beliefs.clips_of(heard, given, np.zeros((12, 0)), prior=0.25)
+    present = labelsets.believe(*beliefs.fit_sharpened(clips, heard)).present
+    assert np.isfinite(present).all()

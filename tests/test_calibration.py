@@ -74,17 +74,26 @@ def test_intervals_hold_the_true_share_nine_times_of_ten() -> None:
         p = rng.beta(1, 1, 30)
         shift = rng.normal(0, 0.5)
         true = rng.random(30) < calibration.sigmoid(calibration.log_odds(p) + shift)
-        _, interval = calibration.share_interval(rng, p, shift_deviation=0.5)
+        _, interval = calibration.share_interval(rng, p, rng.normal(0, 0.5, 400))
         inside += interval.low <= 1 - true.mean() <= interval.high
     assert 170 <= inside <= 198
 
 
 def test_draws_of_many_tags_have_the_moments_of_tags_drawn_one_by_one() -> None:
     p = np.random.default_rng(3).beta(0.2, 2, 5_000)
-    counts, _ = calibration.share_interval(np.random.default_rng(0), p, shift_deviation=0.0, draws=4_000)
+    counts, _ = calibration.share_interval(np.random.default_rng(0), p, np.zeros(4_000))
     # Log-odds are rounded, which moves single tags, and hardly their sum.
     assert counts.mean() == pytest.approx(p.sum(), rel=0.005)
     assert counts.std() == pytest.approx(np.sqrt((p * (1 - p)).sum()), rel=0.05)
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0])
+def test_a_shift_to_either_side_leaves_the_mean_where_it_was(deviation: float) -> None:
+    p = np.random.default_rng(3).beta(0.2, 2, 5_000)
+    shifts = np.random.default_rng(4).normal(0, deviation, 4_000)
+    counts, _ = calibration.share_interval(np.random.default_rng(0), p, shifts)
+    assert counts.mean() == pytest.approx(p.sum(), rel=0.01)
+    assert counts.std() > 0.3 * deviation * p.sum()
 
 
 def test_an_interval_says_its_level() -> None:
@@ -96,7 +105,7 @@ def test_an_interval_says_its_level() -> None:
 
 
 def test_no_tags_tell_nothing() -> None:
-    _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), shift_deviation=0.5)
+    _, interval = calibration.share_interval(np.random.default_rng(0), np.zeros(0), np.zeros(9))
     assert np.isnan(interval.rate) and (interval.low, interval.high) == (0.0, 1.0)
 
 

@@ -387,7 +387,7 @@ def test_too_few_held_out_tags_are_called_so() -> None:
     watcher.note = notes.append  # type: ignore[method-assign]
     scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
     for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
-        judging.calibrated(Sources(scores, scores), given, held_out, 2.7, watcher)
+        judging.calibrated(Sources(scores, scores), given, held_out, watcher)
     few, none = notes
     assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
     assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none

@@ -133,18 +133,24 @@ def test_doubled_classes_are_averaged(tiny_trained_run: Path) -> None:
 def test_what_share_of_given_labels_is_right_is_what_was_found_before_learning(
     tiny_store: Path, tiny_trained_run: Path, tmp_path: Path
 ) -> None:
-    """Not what was believed later, nor hard pseudo-labels of patches, nor labels by what is heard alone."""
+    """Not what was believed later, nor after a first stage of noisy clips or a start from weights of one, nor hard
+    pseudo-labels of patches, nor labels by what is heard alone."""
     from earwitness import training
 
     store = Store(tiny_store)
     assert hearing.open_run(tiny_trained_run, store).given_right is None
-    for believe in ("sets", "heard"):
-        changes = ["stage2.pseudo_labels=clip", f"stage2.believe={believe}", "stage2.relabel_every_steps=1"]
-        folder = tmp_path / believe
-        training.train(store, folder, recipe.load("rehearsal", changes), fold=0, cpu=True)
+    curated_first = ["stage1.curated=8", "stage1.noisy=0"]
+    for name, first, begun in (
+        ("sets", curated_first, None), ("heard", curated_first, None), ("sets-after-noisy", [], None),
+        ("sets-begun", curated_first, tiny_trained_run / "model"),
+    ):  # fmt: skip
+        believe = name.partition("-")[0]
+        changes = ["stage2.pseudo_labels=clip", f"stage2.believe={believe}", "stage2.relabel_every_steps=1", *first]
+        folder = tmp_path / name
+        training.train(store, folder, recipe.load("rehearsal", changes), fold=0, cpu=True, start_from=begun)
         told = [line["given_labels_right"] for line in runfolder.read_metrics(folder) if "given_labels_right" in line]
         assert len(told) > 1 and told[0] != told[-1]
-        assert hearing.open_run(folder, store).given_right == (told[0] if believe == "sets" else None)
+        assert hearing.open_run(folder, store).given_right == (told[0] if name == "sets" else None), name
     (tmp_path / "sets" / "metrics.jsonl").write_text("no JSON\n")
     with pytest.raises(RunError, match=r"metrics\.jsonl: damaged"):
         hearing.open_run(tmp_path / "sets", store)

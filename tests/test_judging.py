@@ -131,7 +131,7 @@ def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
     watcher = SimpleNamespace(note=notes.append)
     sources = listening.Sources(np.zeros((3, 2)), np.zeros((3, 2)))
     for held_out in ([False, False, False], [True, True, False]):
-        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), 2.7, watcher)  # type: ignore[arg-type]
+        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), watcher)  # type: ignore[arg-type]
     assert notes[0].startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in notes[0]
     assert notes[1].startswith("only 4 tags of curated clips that the run never") and "--with" in notes[1]
 

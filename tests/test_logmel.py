@@ -91,7 +91,14 @@ def test_shared_filters_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [{"fmax_hz": 16_001}, {"fmin_hz": -1}, {"fmin_hz": 9000, "fmax_hz": 9000}, {"mel_bands": 0}, {"fft_length": 1}],
+    [
+        {"fmax_hz": 16_001},
+        {"fmin_hz": -1},
+        {"fmin_hz": 9000, "fmax_hz": 9000},
+        {"mel_bands": 0},
+        {"fft_length": 1},
+        {"fft_length": 1025},
+    ],
 )
 def test_filters_that_cannot_be_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"mel|filters"):

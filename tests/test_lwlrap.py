@@ -270,3 +270,11 @@ def test_clip_sums_are_enough_to_compare_tables() -> None:
     expected = paired_bootstrap(truth, a, b, seed=4)
     assert paired_bootstrap_of_sums(sums, clip_sums(truth, b), seed=4) == expected
     assert expected[0] == pytest.approx(lwlrap(truth, a).overall - lwlrap(truth, b).overall)
+
+
+def test_sums_of_other_clips_cannot_be_compared() -> None:
+    rng = np.random.default_rng(3)
+    sums = clip_sums(rng.random((50, 6)) < 0.3, rng.random((50, 6)))
+    for other in (sums[:-1], sums[::-1]):
+        with pytest.raises(ValueError, match="not the sums of the same clips"):
+            paired_bootstrap_of_sums(sums, other)

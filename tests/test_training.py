@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from earwitness import checkpoint, losses, recipe, runfolder, stages, start, training
+from conftest import tone
+from earwitness import checkpoint, corpus, layouts, losses, recipe, runfolder, stages, start, training
 from earwitness.cleaning import hearing
 from earwitness.corpus import Store
 from earwitness.errors import Diverged, RunError, StoreError
@@ -191,6 +193,15 @@ def test_names_in_place_of_store_and_recipe_are_refused(store: Store, tmp_path: 
     for wrong in ((store.path, recipe.load("rehearsal")), (store, "rehearsal")):
         with pytest.raises(TypeError, match=r"takes a corpus\.Store and a recipe\.Recipe, not "):
             training.train(wrong[0], tmp_path / "run", wrong[1])  # type: ignore[arg-type]
+
+
+def test_a_store_of_one_class_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone("Bark", seconds=1.0, seed=0), 32_000)
+    (tmp_path / "clips.csv").write_text("fname,labels\na.wav,Bark\n")
+    corpus.prepare(layouts.read_dataset(tmp_path / "clips.csv"), tmp_path / "store", recipe.Features(), workers=1)
+    with pytest.raises(StoreError, match="Bark is its only class, so there is nothing to tell it from"):
+        training.train(Store(tmp_path / "store"), tmp_path / "run", recipe.load("rehearsal"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_fold_may_be_a_number_of_numpys(store: Store, tmp_path: Path) -> None:

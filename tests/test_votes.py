@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from earwitness.cleaning import votes
 
@@ -35,6 +36,25 @@ def test_the_same_recording_has_no_vote_on_itself() -> None:
     found = votes.vote(np.random.default_rng(5), features, given, features[:1], groups).of_noisy[:, 0]
     assert np.corrcoef(repeated, given[:, 0])[0, 1] > 0.4
     assert abs(np.corrcoef(found, given[:, 0])[0, 1]) < 0.25
+
+
+def test_a_recording_has_no_vote_on_its_own_cut_among_the_others() -> None:
+    """Labels at random, and as many features as clips: a cut that is asked about is told its own recording's label."""
+    rng = np.random.default_rng(7)
+    features, given = rng.normal(size=(200, 150)), (rng.random((200, 1)) < 0.5).astype(float)
+    asked, groups = features[:80], np.arange(200)
+    told = votes.vote(np.random.default_rng(5), features, given, asked, groups).of_others[:, 0]
+    found = votes.vote(np.random.default_rng(5), features, given, asked, groups, np.arange(80)).of_others[:, 0]
+    stranger = votes.vote(np.random.default_rng(5), features, given, asked, groups, np.full(80, 999)).of_others[:, 0]
+    assert np.corrcoef(told, given[:80, 0])[0, 1] > 0.4
+    assert abs(np.corrcoef(found, given[:80, 0])[0, 1]) < 0.25
+    np.testing.assert_array_equal(stranger, told)
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_is_noisy_nobody_votes() -> None:
+    found = votes.vote(np.random.default_rng(0), np.zeros((0, 4)), np.zeros((0, 3)), np.ones((2, 4)))
+    assert found.of_noisy.shape == (0, 3) and found.of_others.shape == (2, 3) and not found.of_others.any()
 
 
 def test_a_single_group_has_nobody_to_vote() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from earwitness import backbones, patches
+from earwitness import backbones, patches, windowed
 from earwitness.network import Backbone, TeacherStudent
 from earwitness.windowed import WindowScorer, student_scorer
 
@@ -91,6 +91,18 @@ def test_dense_windows_are_cut_out_of_one_pass(kind: str) -> None:
     scorer = scorer_of(network, "dense")
     np.testing.assert_allclose(scorer.of_windows(log_mel, starts), expected, atol=1e-4)
     assert np.abs(one_by_one(network, log_mel, starts) - expected.numpy()).max() > 1e-3
+
+
+@pytest.mark.parametrize("input_pooling", [1, 3])
+def test_long_sound_is_done_in_blocks_of_whole_columns(input_pooling: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a length that no column divides: the columns are those of one pass all the same."""
+    monkeypatch.setattr(windowed, "_FRAMES_AT_ONCE", 260)
+    network, log_mel = network_of(width=0.0625, input_pooling=input_pooling), torch.from_numpy(sound(1_200))
+    folded = windowed.Folded(network.backbone, dtype=torch.float32)
+    with torch.no_grad():
+        found, expected = folded.columns_of_all(log_mel), folded.columns(log_mel[None])
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_dense_windows_begin_at_columns() -> None:

@@ -120,10 +120,13 @@ class Overlay(NamedTuple):
 def draw_overlay(rng: Generator, *, rows: int, chance: float, level_db: float) -> Overlay:
     """Draws which rows are laid over a partner, and how many dB louder: Uniform(-level_db, level_db).
 
-    Not in the report: docs/paper.md, row 13. The partners are one shuffle of the batch.
+    Not in the report. The partners are one shuffle of the batch; who comes to be its own
+    stays alone.
     """
     level = np.where(rng.random(rows) < chance, rng.uniform(-level_db, level_db, rows), np.inf)
-    return Overlay(level.astype(np.float32), rng.permutation(rows))
+    partner = rng.permutation(rows)
+    level[partner == np.arange(rows)] = np.inf
+    return Overlay(level.astype(np.float32), partner)
 
 
 def overlay_patches(patches: Floats, overlay: Overlay, *, std: Floats) -> Floats:

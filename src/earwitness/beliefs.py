@@ -45,7 +45,7 @@ def fit_sharpened(clips: Clips, heard: Array) -> tuple[Clips, LabelModel]:
     pairs = count * max(1, classes * (classes - 1) // 2)
     some = clips.part(slice(None, None, -(-pairs // _MOST_PAIRS)))
     start = labelsets.begin(classes, contexts=clips.context.shape[1])
-    kept = np.average(noiserates.estimate_noise_rates(heard, clips.given).kept, weights=heard.sum(axis=0))
+    kept = np.average(noiserates.estimate_noise_rates(heard, clips.given).kept, weights=heard.sum(axis=0) + 1e-12)
 
     def fitted(factor: float) -> tuple[LabelModel, float]:
         sharper = some._replace(heard_odds=factor * some.heard_odds)

@@ -116,20 +116,20 @@ class Interval(NamedTuple):
     level: float = 0.9
 
 
-def share_interval(
-    rng: np.random.Generator, present: Array, *, shift_deviation: float, draws: int = 400
-) -> tuple[Array, Interval]:
-    """Returns draws of how many of some tags are truly present, and the interval of the share that is not.
+def share_interval(rng: np.random.Generator, present: Array, shifts: Array) -> tuple[Array, Interval]:
+    """Returns draws of how many of some tags of a class are truly present, and the interval of the share that is not.
 
-    present (tags,): P(truly present). Every draw shifts the log-odds of all tags by one normal number of this
-    deviation, because what the teacher mishears it mishears in all clips of a class, and then draws every tag. Tags of
-    nearly the same log-odds are drawn together: every class may have as many tags as there are clips.
+    present (tags,): P(truly present). shifts (draws,), in log-odds: what the teacher mishears it mishears in all clips
+    of a class, so every draw moves all tags by one of them, and then draws every tag. Over the draws a tag's chance
+    stays what it is: a shift to either side adds to small chances more than it takes. Tags of nearly the same log-odds
+    are drawn together, as every class may have as many tags as there are clips.
     """
     if not len(present):
-        return np.zeros(draws), Interval(float("nan"), 0.0, 1.0)
+        return np.zeros(len(shifts)), Interval(float("nan"), 0.0, 1.0)
     steps, tags = np.unique(np.round(log_odds(present) / _ODDS_STEP), return_counts=True)
-    shifts = rng.normal(0.0, shift_deviation, (draws, 1))
-    counts = rng.binomial(tags, sigmoid(steps * _ODDS_STEP + shifts)).sum(axis=1).astype(np.float64)
+    moved = sigmoid(steps * _ODDS_STEP + shifts[:, None])
+    moved *= sigmoid(steps * _ODDS_STEP) / moved.mean(axis=0)
+    counts = rng.binomial(tags, np.minimum(moved, 1.0)).sum(axis=1).astype(np.float64)
     return counts, interval_of(1.0 - counts / len(present))
 
 

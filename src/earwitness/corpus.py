@@ -293,6 +293,15 @@ def refuse_other_features(out: Path, found: recipe.Features, wanted: recipe.Feat
         )
 
 
+def refuse_one_class(store: Store) -> None:
+    """Raises StoreError where a store has a single class: all its clips hold it, so absence could not be learnt."""
+    if len(store.vocabulary) < 2:
+        raise StoreError(
+            f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
+            "prepare it with clips of another class, such as of what is none of it"
+        )
+
+
 def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _Journal, tried: Sequence[str]) -> Report:
     """Writes clips.csv, bad_files.csv and store.json from the journal, each whole or not at all, if they changed."""
     entries = {clip: journal.entries[str(clip.path)] for clip in dataset.clips}

@@ -153,7 +153,7 @@ def passes_to_relabel(stage: stages.PlannedStage, seconds: Iterable[float], sett
     """Returns how many patches the teacher hears in a stage to label whole noisy clips of these lengths.
 
     Windows lie one after the other (`relabelling.clip_scores`). A run that begins with this stage, and with drawn
-    weights, labels them once less.
+    weights, labels them once less than that.
     """
     if stage.settings.method != "teacher-student" or stage.settings.pseudo_labels not in ("clip", "masked"):
         return 0

@@ -115,10 +115,10 @@ _HIGH_RATIO = 0.85
 def misspelt(clips: Mapping[str, int]) -> list[tuple[str, str]]:
     """Pairs of names of which the first may be the second misspelt; `clips` are how many each has.
 
-    Those are names that differ in one letter of one word, or in two that changed places, where the first has a third
-    of the other's clips at most; and names that differ in blanks or a plural alone, of which the rarer is the first.
-    Names that differ in a digit are none, nor those that `Vocabulary.alike` has. The work grows with the names, not
-    with their pairs.
+    Those are names that differ in one letter of one word of some length, or in two that changed places, where the first
+    has a third of the other's clips at most; and names that differ in blanks or a plural alone, of which the rarer is
+    the first. Names that differ in a digit are none, nor those that `Vocabulary.alike` has. The work grows with the
+    names, not with their pairs.
     """
     sharing: dict[str, list[str]] = {}
     for name in clips:

@@ -162,7 +162,7 @@ def mel_filters(
 
     Raises ValueError where the band limits are out of order or above half the sample rate.
     """
-    if fft_length < 2 or mel_bands < 1:
+    if fft_length < 2 or fft_length % 2 or mel_bands < 1:
         raise ValueError(f"no filters from fft_length {fft_length} to mel_bands {mel_bands}")
     if not 0 <= fmin_hz < fmax_hz <= sample_rate_hz / 2:
         raise ValueError(

@@ -113,7 +113,14 @@ def paired_bootstrap_of_sums(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float, float]:
-    """As `paired_bootstrap`, of the `clip_sums` of both tables, or of the means of several runs' sums."""
+    """As `paired_bootstrap`, of the `clip_sums` of both tables, or of the means of several runs' sums.
+
+    ValueError where the clips of both have other numbers of labels: they are not the same clips.
+    """
+    if not np.array_equal(sums_a[:, 0], sums_b[:, 0]):
+        raise ValueError(
+            "these are not the sums of the same clips, as their numbers of labels differ: nothing can be paired"
+        )
     resampled = _resampled_lwlraps([sums_a, sums_b], seed=seed, resamples=resamples)
     totals_a, totals_b = sums_a.sum(axis=0), sums_b.sum(axis=0)
     difference = float(totals_a[1] / totals_a[0] - totals_b[1] / totals_b[0])

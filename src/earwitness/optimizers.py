@@ -22,7 +22,7 @@ _STEP_RMS = 0.2
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """Returns the matrix (n, m) with its singular values all brought near 1, between about 0.7 and 1.2.
+    """Returns the matrix (n, m) with its singular values brought near 1, to 0.7 to 1.2; the smallest stay smaller.
 
     Newton-Schulz iteration X <- P X with P = a I + b X X' + c (X X')^2, from X = G / |G|: for G = U S V' it nears U V'
     without a decomposition. Zeros stay zeros. All that is iterated is the square X X' <- P X X' P of the shorter side,

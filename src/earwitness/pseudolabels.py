@@ -50,7 +50,7 @@ def overlaid(
 ) -> tuple[augment.Floats, augment.Floats]:
     """Returns patches (n, frames, mels) of which a share holds another one's sound as well, and the labels of both.
 
-    `std` (mels,) dB is what the patches were divided by. Departs from print: docs/paper.md, row 13.
+    `std` (mels,) dB is what the patches were divided by. Not in the report.
     """
     if not settings.overlay_chance:
         return patches, labels

@@ -41,7 +41,9 @@ class Features(Section):
     trim_below_peak_db: float = setting(
         55.0, "leading and trailing sound this far below the peak is cut", unit="dB", gt=0
     )
-    fft_length: int = setting(1024, "length of the Hann window and the Fourier transform", unit="samples", ge=16)
+    fft_length: int = setting(
+        1024, "length of the Hann window and the Fourier transform", unit="samples", ge=16, multiple_of=2
+    )
     hop_length: int = setting(500, "distance between frames", unit="samples", ge=1)
     mel_bands: int = setting(128, "mel bands of a frame", unit="bands", ge=8)
     fmin_hz: float = setting(0.0, "lowest frequency of the mel bands", unit="Hz", ge=0)

@@ -86,8 +86,8 @@ def train(
     a run that was stopped goes on from its last checkpoint. `start_from` is the folder of another run, or of a model,
     whose weights are the first ones of this run. With `compiled` torch compiles the backbone, which takes a minute or
     more at the start and changes the last bits of all that follows. RunError where the folder holds another run, or
-    the weights are of another kind; StoreError where the store's features are not the recipe's; Diverged where the
-    loss stops being a number.
+    the weights are of another kind; StoreError where the store's features are not the recipe's, or it has one class;
+    Diverged where the loss stops being a number.
     """
     if not isinstance(store, corpus.Store) or not isinstance(settings, recipe.Recipe):
         given = f"{type(store).__name__} and {type(settings).__name__}"
@@ -95,6 +95,7 @@ def train(
     if fold is not None and fold in range(FOLDS):
         fold = int(fold)  # a number of numpy's could not be written to run.json
     corpus.refuse_other_features(store.path, store.features, settings.features)
+    corpus.refuse_one_class(store)
     begin = start.find(Path(start_from)) if start_from else None
     if begin:
         start.refuse_another_kind(begin, settings, store.vocabulary)

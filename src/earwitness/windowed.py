@@ -305,12 +305,13 @@ class Folded:
     def columns_of_all(self, x: torch.Tensor) -> torch.Tensor:
         """Returns the columns of a log-mel of any length, in flat memory: (t, bands) -> (1, features, columns)."""
         around = self.edge_columns * self.frames_per_column
+        at_once = _FRAMES_AT_ONCE // self.frames_per_column * self.frames_per_column
         found = []
-        for begin in range(0, len(x) // self.frames_per_column * self.frames_per_column, _FRAMES_AT_ONCE):
+        for begin in range(0, len(x) // self.frames_per_column * self.frames_per_column, at_once):
             first = max(begin - around, 0)
-            columns = self.columns(x[None, first : begin + _FRAMES_AT_ONCE + around])
+            columns = self.columns(x[None, first : begin + at_once + around])
             skipped = (begin - first) // self.frames_per_column
-            found.append(columns[:, :, skipped : skipped + _FRAMES_AT_ONCE // self.frames_per_column])
+            found.append(columns[:, :, skipped : skipped + at_once // self.frames_per_column])
         return torch.cat(found, dim=2)
 
     def features(self, columns: torch.Tensor) -> torch.Tensor:

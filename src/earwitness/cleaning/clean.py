@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import files, tables
+from .. import corpus, files, tables
 from ..corpus import Store
 from ..dataset import Problem
 from ..errors import RunError
@@ -41,7 +41,7 @@ def clean(
     if isinstance(runs, str | Path) or not runs:
         raise ValueError(f"runs is a list of at least one run's folder, not {runs!r}")
     out = Path(out)
-    refuse_one_class(store)
+    corpus.refuse_one_class(store)
     outfolder.refuse_strange(out, store)
     opened = [open_ear(run, store) for run in runs]
     refuse_same(opened)
@@ -84,15 +84,6 @@ def _carried_out(
         (out / outfolder.PAGE).unlink(missing_ok=True)
     summary.write(out / "summary.json", content)
     return Cleaning(content, cuts.problems)
-
-
-def refuse_one_class(store: Store) -> None:
-    """Raises RunError where a store has a single class: all its clips hold it, so absence could not be learnt."""
-    if len(store.vocabulary) < 2:
-        raise RunError(
-            f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
-            "prepare and train again with clips of another class"
-        )
 
 
 def open_ear(place: str | Path, store: Store) -> Ear:

@@ -106,8 +106,8 @@ def open_run(folder: str | Path, store: corpus.Store) -> Run:
     with newest[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     same, fold = head["store_fingerprint"] == store.fingerprint(), head["fold"]
-    given_right = _given_right(settings, folder, newest[0]) if same else None
     before = head["start_from"] if isinstance(head.get("start_from"), dict) else {}
+    given_right = _given_right(settings, folder, newest[0]) if same and not before.get("noisy") else None
     blind = fold if same and not before.get("may_know_held_out") else None
     network = network.on(devices.best()).eval()
     config = checkpoint.load_config(folder / "model")
@@ -119,10 +119,13 @@ def open_run(folder: str | Path, store: corpus.Store) -> Run:
 def _given_right(settings: recipe.Recipe, folder: Path, newest: Path) -> float | None:
     """Returns what share of given noisy labels a run found to be right; None where it did not weigh them.
 
-    When it first weighed them: later it had learnt from them, and believes them the more.
+    When it first weighed them: later it had learnt from them, and believes them the more. None as well where it had
+    learnt from them in an earlier stage.
     """
-    stage = settings.stages[checkpoint.place_of(newest).stage - 1]  # the last that had steps
+    *before, stage = settings.stages[: checkpoint.place_of(newest).stage]  # up to the last that had steps
     if stage.method != "teacher-student" or stage.pseudo_labels != "clip" or stage.believe == "heard":
+        return None
+    if any(earlier.noisy > 0 and not earlier.is_empty for earlier in before):
         return None
     try:
         told = [line.get("given_labels_right") for line in runfolder.read_metrics(folder)]

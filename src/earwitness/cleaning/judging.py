@@ -93,7 +93,7 @@ def _judged_by(ears: Sequence[Ear], store: Store, clips: Clips, keep: Path, watc
     noisy, given = clips.noisy, clips.given
     said = listening.listen(ears, store, clips, keep, watcher)
     held_out = said.out_of_fold & ~noisy
-    learnt = calibrated(said.sources, given, held_out, ears[0].loss_slope, watcher)
+    learnt = calibrated(said.sources, given, held_out, watcher)
     heard = learnt(list(said.sources))
     note_deafness(heard, given, noisy, watcher)
     combined = combine(
@@ -209,9 +209,10 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 def calibrated(
-    sources: Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], slope: float, watcher: Watcher
+    sources: Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], watcher: Watcher
 ) -> Calibration:
-    """Returns the calibration learnt on the held-out curated clips; one of this slope alone where they are too few."""
+    """Returns the calibration learnt on the held-out curated clips; where they are too few, one that takes the heads at
+    their word."""
     tags = int(given[held_out].sum())
     if tags >= _LEAST_TAGS:
         return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
@@ -226,7 +227,7 @@ def calibrated(
             "train with --fold 0 to 4, not from weights that know that fold, for probabilities that can be checked",
         )
     watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
-    return Calibration(np.array([slope, 0.0]), 0.0)
+    return Calibration(np.array([1.0, 0.0]), 0.0)
 
 
 def note_one_kind(noisy: NDArray[np.bool_], watcher: Watcher) -> None:

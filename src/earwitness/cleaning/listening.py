@@ -27,7 +27,7 @@ class Clips:
     """The curated and noisy clips of a store, by their `rows` (clips,) in it.
 
     noisy (clips,): which are. given (clips, classes): their labels. folds (clips,): of the curated ones. spectra
-    (clips, 2 bands). groups (noisy clips,): those of one number hold the same recording.
+    (clips, 2 bands). groups (clips,): those of one number hold the same recording.
     """
 
     rows: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Clips:
 
 
 class Sources(NamedTuple):
-    """What is said of all clips, (clips, classes) each: log-odds of the heads' mean score, and the votes."""
+    """What is said of all clips, (clips, classes) each: the log-odds that the heads' mean stands for, and the votes."""
 
     heads: Array
     votes: Array
@@ -69,7 +69,7 @@ def clips_of(store: Store, alike: Iterable[tuple[int, int]], watcher: Watcher) -
     """Returns the clips to judge. `alike` are rows of clips that hold the same recording, beside those that say so."""
     rows = np.flatnonzero([clip.role != "test" for clip in store.clips])
     noisy = np.array([store.clips[row].role == "noisy" for row in rows], dtype=bool)
-    groups = np.array(groups_by_recording(store.clips, alike))[rows[noisy]]
+    groups = np.array(groups_by_recording(store.clips, alike))[rows]
     return Clips(rows, noisy, store.labels[rows], store.folds[rows], _spectra(store, rows, watcher), groups)
 
 
@@ -105,11 +105,12 @@ def _listen(
     """Returns what an ear says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
     watcher.begun(f"hearing with {ear.place.name}", len(clips.rows))
     heard = ear.hear(store, clips.rows, keep, watcher.advanced)
-    return _sources_of(heard, clips), (heard.first_frame.copy(), heard.end_frame.copy())
+    return _sources_of(ear, heard, clips), (heard.first_frame.copy(), heard.end_frame.copy())
 
 
-def _sources_of(heard: Heard, clips: Clips) -> Sources:
-    heads = calibration.log_odds(np.mean(heard.heads, axis=0, dtype=np.float64))
+def _sources_of(ear: Ear, heard: Heard, clips: Clips) -> Sources:
+    # Ears that were trained to other losses speak one language, so that their mean is one of like things.
+    heads = ear.loss_slope * calibration.log_odds(np.mean(heard.heads, axis=0, dtype=np.float64))
     noisy = clips.noisy
 
     def features(part: NDArray[np.bool_]) -> Array:
@@ -118,7 +119,9 @@ def _sources_of(heard: Heard, clips: Clips) -> Sources:
 
     rng = np.random.default_rng(_SEED)
     voted = np.zeros(heads.shape)
-    voted[noisy], voted[~noisy] = votes.vote(rng, features(noisy), clips.given[noisy], features(~noisy), clips.groups)
+    voted[noisy], voted[~noisy] = votes.vote(
+        rng, features(noisy), clips.given[noisy], features(~noisy), clips.groups[noisy], clips.groups[~noisy]
+    )
     return Sources(heads, voted)
 
 

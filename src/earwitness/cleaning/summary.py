@@ -18,6 +18,7 @@ from .verdicts import Verdict
 
 FORMAT = 1
 _SEED = 0
+_DRAWS = 400
 _MOST_CONFUSIONS = 5
 
 
@@ -47,9 +48,13 @@ def class_summaries(judged: Judged, names: Sequence[str]) -> list[ClassSummary]:
 def rates(
     rng: np.random.Generator, probability: NDArray[np.float64], given: NDArray[np.bool_], *, shift_deviation: float
 ) -> tuple[Interval, Interval]:
-    """Returns the rates of wrong and of missing labels of one class in some clips: (clips,) each."""
-    right, wrong = calibration.share_interval(rng, probability[given], shift_deviation=shift_deviation)
-    lacking, _ = calibration.share_interval(rng, probability[~given], shift_deviation=shift_deviation)
+    """Returns the rates of wrong and of missing labels of one class in some clips: (clips,) each.
+
+    What is wrong with the tags given and with those not given is drawn apart: one shift for both, as if a class were
+    misheard in the same way in either, leaves too many true rates outside (docs/log.md).
+    """
+    right, wrong = calibration.share_interval(rng, probability[given], rng.normal(0.0, shift_deviation, _DRAWS))
+    lacking, _ = calibration.share_interval(rng, probability[~given], rng.normal(0.0, shift_deviation, _DRAWS))
     with np.errstate(invalid="ignore"):
         return wrong, calibration.interval_of(lacking / (lacking + right))
 

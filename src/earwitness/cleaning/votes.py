@@ -25,32 +25,48 @@ def vote(
     given: NDArray[np.floating],
     others: Array,
     groups: NDArray[np.integer] | None = None,
+    groups_of_others: NDArray[np.integer] | None = None,
 ) -> Votes:
     """Returns the votes on noisy clips and on other clips from their features (clips, k) and the noisy labels.
 
     Ridge regression from features to labels. A noisy clip's own labels have no vote on it, nor have those of its
     group, the clips of the same number in `groups` (noisy clips,): the noisy clips are cut into five parts that part
-    no group, and each is judged by a regression on the other four. Other clips are judged by the mean of the five. A
-    single group has no others to be judged by: its votes are 0.
+    no group, and each is judged by a regression on the other four. Other clips are judged by the mean of the five,
+    those of a group of noisy ones (`groups_of_others`, of the same numbers) by the regression without it. A single
+    group has no others to be judged by: its votes are 0.
     """
+    if not len(noisy):
+        return Votes(np.zeros(given.shape), np.zeros((len(others), given.shape[1])))
     mean, deviation = noisy.mean(axis=0), noisy.std(axis=0) + 1e-6
     known, asked = _standard(noisy, mean, deviation), _standard(others, mean, deviation)
     # The features are the most memory of a judgement: where nobody else holds them, they go here.
     del noisy, others
     of_noisy, of_others = np.zeros(given.shape), np.zeros((len(asked), given.shape[1]))
-    _, group_of = np.unique(np.arange(len(known)) if groups is None else groups, return_inverse=True)
+    numbers, group_of = np.unique(np.arange(len(known)) if groups is None else groups, return_inverse=True)
     count = int(group_of.max(initial=-1)) + 1
     if count < 2:
         return Votes(of_noisy, of_others)
     parts = min(_PARTS, count)
-    part_of = (rng.permutation(count) % parts)[group_of]
+    part_of_group = rng.permutation(count) % parts
+    part_of = part_of_group[group_of]
+    told_by = _parts_of_others(len(asked), groups_of_others, numbers, part_of_group)
     share = given.mean(axis=0)
     for part in range(parts):
         rest = part_of != part
         line = _regression(known[rest], np.asarray(given[rest], np.float64))
         of_noisy[~rest] = known[~rest] @ line
-        of_others += asked @ line / parts
+        of_others += asked @ line * np.where(told_by < 0, 1 / parts, told_by == part)[:, None]
     return Votes(_against(of_noisy, share), _against(of_others, share))
+
+
+def _parts_of_others(
+    others: int, groups: NDArray[np.integer] | None, numbers: NDArray[np.integer], part_of_group: NDArray[np.integer]
+) -> NDArray[np.integer]:
+    """Returns the part (others,) in which a clip's group is, -1 where it is of none of the groups called `numbers`."""
+    if groups is None:
+        return np.full(others, -1)
+    place = np.minimum(np.searchsorted(numbers, groups), len(numbers) - 1)
+    return np.where(numbers[place] == groups, part_of_group[place], -1)
 
 
 def _regression(features: Array, given: Array) -> Array:

@@ -157,12 +157,14 @@ class Decisions:
     def undo(self, reviewer: str, holder: str, *, among: Container[tuple[str, str]] | None = None) -> Decision | None:
         """Takes back a reviewer's latest decision and gives them its clip; None where there is none to take back.
 
-        `among`: the clips that can be put before them again; decisions on others stay. What an earlier decision on the
-        clip said does not stand again. ReviewError where another holds the clip now.
+        The latest by its time: those that came from a file may be older than what was here before. `among`: the clips
+        that can be put before them again; decisions on others stay. What an earlier decision on the clip said does not
+        stand again. ReviewError where another holds the clip now.
         """
         with self._transaction() as connection:
             own = connection.execute(
-                "SELECT id, role, fname FROM decisions WHERE reviewer = ? AND stands ORDER BY id DESC", (reviewer,)
+                "SELECT id, role, fname FROM decisions WHERE reviewer = ? AND stands ORDER BY decided_at DESC, id DESC",
+                (reviewer,),
             )
             row = next(((number,) for number, *clip in own if among is None or tuple(clip) in among), None)
             if row is None:
@@ -322,7 +324,7 @@ def _insert(connection: sqlite3.Connection, decision: Decision) -> None:
 def _standing(connection: sqlite3.Connection, condition: str = "", values: Sequence[object] = ()) -> Iterator[Decision]:
     rows = connection.execute(
         "SELECT role, fname, labels, reviewer, outcome, decided_at, given, seconds FROM decisions"
-        f" WHERE stands {condition} ORDER BY id",
+        f" WHERE stands {condition} ORDER BY decided_at, id",
         values,
     )
     for role, fname, labels, reviewer, outcome, when, given, seconds in rows:

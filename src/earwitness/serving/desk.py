@@ -21,6 +21,14 @@ _AHEAD = 2
 _LONGEST_SECONDS = 3600.0
 
 
+class UnknownClip(ReviewError):
+    """A number that no clip of the review has."""
+
+
+class UnknownLabel(ReviewError):
+    """A label that is no class of the review."""
+
+
 class Desk:
     """A review folder being worked on by any number of reviewers.
 
@@ -48,13 +56,13 @@ class Desk:
     ) -> dict[str, Any]:
         """Keeps the labels that a reviewer heard in a clip, None where they skip it; returns as `next`.
 
-        ReviewError where there is no such clip or label, or the decision cannot be kept.
+        UnknownClip, UnknownLabel; ReviewError where the decision cannot be kept.
         """
         clip = self.clip(number)
         chosen = tuple(dict.fromkeys(labels or ()))
         for label in chosen:
             if label not in self.folder.vocabulary:
-                raise ReviewError(f"{label}: no class of this review; choose one from the list")
+                raise UnknownLabel(f"{label}: no class of this review; choose one from the list")
         outcome = SKIPPED if labels is None else outcome_of(chosen, given=clip.given, proposed=clip.proposed)
         seconds = min(max(seconds, 0.0), _LONGEST_SECONDS)
         decision = Decision(clip.role, clip.fname, chosen, reviewer, outcome, now(), clip.given, seconds)
@@ -88,13 +96,13 @@ class Desk:
             )
 
     def clip(self, number: int) -> Clip:
-        """Returns the clip of a number. ReviewError."""
+        """Returns the clip of a number. UnknownClip."""
         if not 0 <= number < len(self.folder.clips):
-            raise ReviewError(f"there is no clip {number} in this review; load the page again")
+            raise UnknownClip(f"there is no clip {number} in this review; load the page again")
         return self.folder.clips[number]
 
     def media(self, number: int) -> Media:
-        """Returns what a clip sounds and looks like. ReviewError, AudioError."""
+        """Returns what a clip sounds and looks like. UnknownClip, ReviewError, AudioError."""
         clip = self.clip(number)
         if not clip.path.is_file():
             raise ReviewError(f"{clip.path}: the sound file is gone; put it back, or begin again with --audio-root")

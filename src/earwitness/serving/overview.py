@@ -10,12 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..reviewing.decision import SKIPPED, Decision
 from .desk import Desk
 from .tally import agreement, by_class, by_reviewer
+from .theme import theme
 
 PATH = "/overview"
 _EVERY_SECONDS = 5.0
 _LATEST = 12
-# Fonts of the machine: Gradio's own are fetched from elsewhere.
-_FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 _TABLES = {
     "Reviewers": ("reviewer", "heard", "labels changed", "none of the classes", "skipped", "median seconds a clip"),
     "Agreement": ("reviewers", "clips both heard", "same labels", "Cohen's kappa"),
@@ -26,7 +25,12 @@ _NOTES = {
     "Agreement": "On clips that two reviewers heard; `--overlap 0.1` puts one clip in ten before two of them.",
     "Classes": "Over all decisions: what reviewers heard of the labels that were given, and what they added.",
 }
-_DOWNLOADS = {".csv": "CSV", ".json": "Label Studio tasks", ".xml": "Label Studio labelling interface"}
+_DOWNLOADS = {
+    ".csv": "CSV",
+    ".xlsx": "Excel",
+    ".json": "Label Studio tasks",
+    ".xml": "Label Studio labelling interface",
+}
 
 
 class WithOverview:
@@ -69,10 +73,9 @@ def _overview(desk: Desk) -> FastAPI:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
-    theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS)
     icon = '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
     return gr.mount_gradio_app(
-        FastAPI(), _page(desk), path=PATH, theme=theme, head=icon, footer_links=[], run_history=False, ssr_mode=False
+        FastAPI(), _page(desk), path=PATH, theme=theme(), head=icon, footer_links=[], run_history=False, ssr_mode=False
     )
 
 

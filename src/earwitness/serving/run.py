@@ -49,11 +49,11 @@ def address_of(listener: socket.socket) -> str:
 def serve(app: Any, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
     """Serves an ASGI application until Control-C; calls `on_ready` when there is something to be opened."""
     import uvicorn
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    if listener.getsockname()[0] == "127.0.0.1":
-        # A page from elsewhere could otherwise reach this one under a name of its own that leads here.
-        app = TrustedHostMiddleware(app, allowed_hosts=["127.0.0.1", "localhost"])
+    from . import guard
+
+    if guard.is_loopback(listener.getsockname()[0]):
+        app = guard.LoopbackOnly(app)
     # A second Control-C cuts short what the first began; what asyncio says of that is of no use to anybody.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "CancelledError" not in record.getMessage())
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))

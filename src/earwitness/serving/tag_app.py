@@ -18,6 +18,7 @@ from .. import __version__, audio
 from ..errors import AudioError, EarwitnessError, counted
 from ..tagging import Tagger
 from . import answers
+from .theme import theme
 
 _ADDRESS = "/api/tag"
 _ADVICE = "post the sound file as form field `file`"
@@ -25,8 +26,6 @@ _BLOCK_BYTES = 1 << 20
 _SHOWN = 10
 # What the page was given is deleted after this.
 _KEPT_SECONDS = 600
-# Fonts of the machine: Gradio's own are fetched from elsewhere.
-_FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 
 
 class _TooLarge(AudioError):
@@ -133,9 +132,8 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
     app.add_middleware(_RefusesLongBodies, largest_bytes=largest_bytes)
     app.add_api_route("/api/about", tagging.about, methods=["GET"])
     app.add_api_route(_ADDRESS, tagging.tag, methods=["POST"])
-    theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS)
     return gr.mount_gradio_app(
-        app, _page(tagging), path="/", theme=theme, max_file_size=largest_bytes,
+        app, _page(tagging), path="/", theme=theme(), max_file_size=largest_bytes,
         footer_links=[], run_history=False, ssr_mode=False,
     )  # fmt: skip
 

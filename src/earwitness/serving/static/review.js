@@ -5,7 +5,10 @@
 const $ = (id) => document.getElementById(id);
 const audio = $("audio");
 const MOST_FOUND = 50;
-const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
+const UNREACHED = "The server does not answer. Is `earwitness review` still running?";
+// seconds: how long the clip is, 0 where it cannot be heard. insisted: whether it was said that nobody heard it.
+// left: the clip and its ticks that the page was left with. byMouse: whether a mouse was used last, and no key since.
+const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, seconds: 0, insisted: false, left: null, byMouse: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
 const media = new Map(); // number -> promise of {sound, picture, seconds}
 
 // --- the server ---
@@ -16,7 +19,7 @@ async function ask(path, extra = {}) {
   try {
     response = await fetch("/api/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
   } catch {
-    throw new Error("The server does not answer. Is `earwitness review` still running? Nothing that was decided is lost.");
+    throw new Error(`${UNREACHED} Nothing that was decided is lost.`);
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error || `The server answered ${response.status}. Nothing that was decided is lost.`);
@@ -33,16 +36,23 @@ function fetchMedia(number) {
 }
 
 async function load(number) {
-  const [picture, sound] = await Promise.all(["picture.png", "sound.wav"].map((name) => fetch(`/api/clips/${number}/${name}`)));
-  for (const response of [picture, sound]) {
-    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error || "The sound cannot be fetched.");
-  }
-  const blobs = await Promise.all([picture.blob(), sound.blob()]);
-  const urls = blobs.map((blob) => URL.createObjectURL(blob));
+  const [picture, sound] = await Promise.all(["picture.png", "sound.wav"].map((name) => fetched(`/api/clips/${number}/${name}`)));
+  const urls = [picture, sound].map((one) => URL.createObjectURL(one.blob));
   const image = new Image();
   image.src = urls[0];
   await image.decode();
-  return { picture: urls[0], sound: urls[1], seconds: Number(picture.headers.get("X-Seconds")) };
+  return { picture: urls[0], sound: urls[1], seconds: picture.seconds };
+}
+
+async function fetched(address) {
+  let response;
+  try {
+    response = await fetch(address);
+    if (response.ok) return { blob: await response.blob(), seconds: Number(response.headers.get("X-Seconds")) };
+  } catch {
+    throw new Error(UNREACHED); // the browser's own words are "Failed to fetch"
+  }
+  throw new Error((await response.json().catch(() => ({}))).error || "The sound cannot be fetched.");
 }
 
 function forgetMedia() {
@@ -67,31 +77,65 @@ async function receive(answer) {
 
 async function show(clip, undone) {
   audio.pause();
-  let ready = { picture: "", sound: "", seconds: 0 };
-  let trouble = "";
-  try { ready = await fetchMedia(clip.number); } catch (error) { trouble = error.message + " You can skip the clip."; }
-  const chosen = undone && undone.outcome !== "skipped" ? undone.labels : clip.tags.filter((tag) => tag.proposed).map((tag) => tag.label);
+  const ready = await hear(clip);
+  const chosen = chosenBefore(clip, undone) || clip.tags.filter((tag) => tag.proposed).map((tag) => tag.label);
   state.ticked = new Set(chosen);
   state.added = chosen.filter((label) => !clip.tags.some((tag) => tag.label === label));
-  state.seconds = ready.seconds;
   state.active = mostDoubtful(clip);
   state.shownAt = performance.now();
-  state.stopAt = null;
   $("finished").hidden = true;
   $("review").hidden = false;
   $("fname").textContent = clip.fname;
-  $("about-clip").textContent = `${clip.role} · ${ready.seconds.toFixed(1)} s`;
-  $("spectrogram").src = ready.picture;
-  audio.src = ready.sound;
   closeFound();
   $("add").value = "";
+  present(clip, ready);
+  if (document.activeElement !== $("fname")) $("fname").focus({ preventScroll: true });
+  if ($("at-once").checked && ready.sound) play();
+}
+
+// What was ticked when a clip was last before the reviewer: it is undone, or the page was left and came back.
+function chosenBefore(clip, undone) {
+  const { left } = state;
+  state.left = null;
+  if (undone) return undone.outcome === "skipped" ? null : undone.labels;
+  return left && left.number === clip.number ? left.labels : null;
+}
+
+// A clip's sound and picture; where they cannot be had, why.
+async function hear(clip) {
+  try {
+    return { ...(await fetchMedia(clip.number)), trouble: "" };
+  } catch (error) {
+    const trouble = `${error.message.replace(/[^.!?]$/, "$&.")} You can try again with Play, or skip the clip.`;
+    return { picture: "", sound: "", seconds: 0, trouble };
+  }
+}
+
+function present(clip, ready) {
+  state.seconds = ready.seconds;
+  state.stopAt = null;
+  state.insisted = false;
+  $("about-clip").textContent = ready.sound ? `${clip.role} · ${ready.seconds.toFixed(1)} s` : clip.role;
+  $("picture").classList.toggle("blank", !ready.picture);
+  for (const [shown, source] of [[$("spectrogram"), ready.picture], [audio, ready.sound]]) {
+    if (source) shown.src = source;
+    else shown.removeAttribute("src");
+  }
   drawSeconds();
   drawTags();
   drawPlayhead();
-  complain(trouble);
+  complain(ready.trouble);
   say(clip);
-  if (document.activeElement !== $("fname")) $("fname").focus({ preventScroll: true });
-  if ($("at-once").checked && ready.sound) play();
+}
+
+async function hearAgain() {
+  if (state.busy) return;
+  state.busy = true; // the clip stays until its sound is here
+  const [clip] = state.queue;
+  present(clip, await hear(clip));
+  state.busy = false;
+  if (document.activeElement === document.body) $("fname").focus({ preventScroll: true });
+  if (state.seconds) play();
 }
 
 function mostDoubtful(clip) {
@@ -106,27 +150,35 @@ function rows() {
 }
 
 function drawTags() {
-  const list = rows().map((tag, index) => tagRow(tag, index));
-  $("tags").replaceChildren(...list);
-  const labels = rows().filter((tag) => state.ticked.has(tag.label)).map((tag) => tag.label);
-  $("accept-word").textContent = labels.length ? `Accept ${labels.length === 1 ? labels[0].replaceAll("_", " ") : labels.length + " tags"}` : "Accept: none of these";
+  $("tags").replaceChildren(...rows().map((tag, index) => tagRow(tag, index)));
+  markTags();
+}
+
+// Shows what is ticked and which tag is marked; rows stay, so that the focus stays in them.
+function markTags() {
+  const tags = rows();
+  [...$("tags").children].forEach((row, index) => {
+    const { label, given } = tags[index];
+    const ticked = state.ticked.has(label);
+    row.classList.toggle("active", label === state.active);
+    row.classList.toggle("untick", !ticked);
+    row.classList.toggle("remove", given && !ticked);
+    row.querySelector("input").checked = ticked;
+  });
+  const labels = tags.filter((tag) => state.ticked.has(tag.label)).map((tag) => tag.label);
+  $("accept-word").textContent = labels.length ? `Accept ${labels.length === 1 ? shownAs(labels[0]) : labels.length + " tags"}` : "Accept: none of these";
   drawEvidence();
 }
 
 function tagRow(tag, index) {
-  const ticked = state.ticked.has(tag.label);
   const row = element("li", "tag");
-  row.classList.toggle("active", tag.label === state.active);
-  row.classList.toggle("untick", !ticked);
-  row.classList.toggle("remove", tag.given && !ticked);
   row.append(index < 9 ? element("kbd", "", String(index + 1)) : element("span"));
   const box = element("input");
   box.type = "checkbox";
   box.id = `tag-${index}`;
-  box.checked = ticked;
   box.setAttribute("aria-describedby", `about-${index}`);
-  box.addEventListener("change", () => { toggle(tag.label); $(`tag-${index}`).focus(); });
-  const label = element("label", "", tag.label.replaceAll("_", " "));
+  box.addEventListener("change", () => { toggle(tag.label); leave(); });
+  const label = element("label", "", shownAs(tag.label));
   label.htmlFor = box.id;
   const pills = element("span", "pills");
   pills.id = `about-${index}`;
@@ -153,7 +205,7 @@ function likely(tag) {
 }
 
 function where(tag) {
-  if (tag.start_seconds === null || !state.seconds) return element("span");
+  if (tag.start_seconds === null || !state.seconds) return element("span", "where");
   const button = element("button", "where");
   button.type = "button";
   const track = element("span", "track");
@@ -163,22 +215,27 @@ function where(tag) {
   part.style.width = `${100 * Math.max(0, end - tag.start_seconds) / state.seconds}%`;
   track.append(part);
   button.append(track, element("span", "", `▸ ${tag.start_seconds.toFixed(1)} s`));
-  button.setAttribute("aria-label", `Hear the evidence for ${tag.label.replaceAll("_", " ")}, from ${tag.start_seconds.toFixed(1)} seconds`);
-  button.addEventListener("click", (event) => { playEvidence(tag.label); leave(event); });
+  button.setAttribute("aria-label", `Hear the evidence for ${shownAs(tag.label)}, from ${tag.start_seconds.toFixed(1)} seconds`);
+  button.addEventListener("click", () => { playEvidence(tag.label); leave(); });
   return button;
 }
 
 function activate(label) {
   if (state.active === label) return;
   state.active = label;
-  [...$("tags").children].forEach((row, index) => row.classList.toggle("active", rows()[index].label === label));
-  drawEvidence();
+  markTags();
 }
 
 function toggle(label) {
   if (!state.ticked.delete(label)) state.ticked.add(label);
   state.active = label;
-  drawTags();
+  markTags();
+}
+
+// A number ticks a tag whose box has not the focus, of which a screen reader would say nothing.
+function toggleByNumber(label) {
+  toggle(label);
+  $("spoken").textContent = `${shownAs(label)} ${state.ticked.has(label) ? "ticked" : "not ticked"}`;
 }
 
 function drawEvidence() {
@@ -190,16 +247,17 @@ function drawEvidence() {
   box.style.left = `${100 * left}%`;
   box.style.width = `${100 * Math.min(1 - left, Math.max(0, tag.end_seconds - tag.start_seconds) / state.seconds)}%`;
   box.classList.toggle("right", left > 0.8);
-  box.firstElementChild.textContent = tag.label.replaceAll("_", " ");
+  box.firstElementChild.textContent = shownAs(tag.label);
 }
 
 function drawSeconds() {
+  if (!state.seconds) return $("seconds").replaceChildren();
   const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300].find((one) => state.seconds / one <= 10) || 600;
   const marks = [];
   for (let at = 0; at <= state.seconds - 0.7 * step; at += step) marks.push(at);
   const spans = [...marks, state.seconds].map((at, index) => {
     const span = element("span", "", index === marks.length ? `${at.toFixed(1)} s` : String(Number(at.toFixed(1))));
-    span.style.left = `${100 * (state.seconds ? at / state.seconds : 0)}%`;
+    span.style.left = `${(100 * at) / state.seconds}%`;
     return span;
   });
   $("seconds").replaceChildren(...spans);
@@ -215,8 +273,9 @@ function drawBands() { // the mel scale of the picture: 0 to 16 kHz
 }
 
 function say(clip) {
-  const word = (tag) => `${tag.label.replaceAll("_", " ")}, ${tag.given ? "given, " : ""}${tag.verdict}, ${percent(tag.probability)}`;
-  $("spoken").textContent = `${clip.role} clip of ${state.seconds.toFixed(1)} seconds. ${clip.tags.map(word).join(". ")}`;
+  const word = (tag) => `${shownAs(tag.label)}, ${tag.given ? "given, " : ""}${tag.verdict}, ${percent(tag.probability)}`;
+  const length = state.seconds ? `of ${state.seconds.toFixed(1)} seconds` : "that cannot be heard";
+  $("spoken").textContent = `${clip.role} clip ${length}. ${clip.tags.map(word).join(". ")}`;
 }
 
 // --- deciding ---
@@ -243,7 +302,11 @@ async function measure(began) {
 }
 
 function decide(labels) {
-  if (!state.queue.length) return;
+  if (!state.queue.length || state.busy) return;
+  if (labels && !state.seconds && !state.insisted) {
+    state.insisted = true;
+    return complain("You have not heard this clip. Do that again to decide on it all the same; or try again with Play, or skip it.");
+  }
   send("decide", { number: state.queue[0].number, labels, seconds: (performance.now() - state.shownAt) / 1000 });
 }
 
@@ -264,13 +327,14 @@ const actions = {
 // --- playing ---
 
 function play(until = null) {
+  if (!state.seconds) return hearAgain();
   state.stopAt = until;
   audio.play().catch(() => {}); // until a key or button was pressed, browsers play nothing
 }
 
 function playEvidence(label) {
   const tag = rows().find((one) => one.label === label);
-  if (!tag || tag.start_seconds === null) return actions.replay();
+  if (!tag || tag.start_seconds === null || !state.seconds) return actions.replay();
   activate(label);
   audio.currentTime = Math.max(0, tag.start_seconds - 0.2);
   play((tag.end_seconds ?? tag.start_seconds) + 0.2);
@@ -305,7 +369,7 @@ function showFound() {
   const found = matches($("add").value);
   const names = found.slice(0, MOST_FOUND);
   const options = names.map((name, index) => {
-    const option = element("li", "", name.replaceAll("_", " "));
+    const option = element("li", "", shownAs(name));
     option.id = `found-${index}`;
     option.dataset.label = name;
     option.setAttribute("role", "option");
@@ -313,16 +377,27 @@ function showFound() {
     option.addEventListener("mousedown", (event) => { event.preventDefault(); addTag(name); });
     return option;
   });
-  if (!options.length) options.push(element("li", "dim", "no such tag"));
-  if (found.length > names.length) options.push(element("li", "dim", `${found.length - names.length} more: type on`));
+  if (!options.length) options.push(remark("no such tag"));
+  if (found.length > names.length) options.push(remark(`${found.length - names.length} more: type on`));
   $("found").replaceChildren(...options);
   $("found").hidden = false;
   $("add").setAttribute("aria-expanded", "true");
   pointAt(names.length ? 0 : -1);
 }
 
+// A line in the list that cannot be chosen, and is said at once: the keys do not come to it.
+function remark(text) {
+  const line = element("li", "dim", text);
+  line.setAttribute("role", "option");
+  line.setAttribute("aria-disabled", "true");
+  $("spoken").textContent = text;
+  return line;
+}
+
+function choices() { return [...$("found").querySelectorAll("[role=option]:not([aria-disabled])")]; }
+
 function pointAt(index) {
-  const options = [...$("found").querySelectorAll("[role=option]")];
+  const options = choices();
   options.forEach((option, place) => option.setAttribute("aria-selected", String(place === index)));
   if (options[index]) { options[index].scrollIntoView({ block: "nearest" }); $("add").setAttribute("aria-activedescendant", options[index].id); }
   else $("add").removeAttribute("aria-activedescendant");
@@ -341,12 +416,12 @@ function addTag(label) {
   $("add").value = "";
   closeFound();
   drawTags();
-  $("spoken").textContent = `${label.replaceAll("_", " ")} added`;
+  $("spoken").textContent = `${shownAs(label)} added`;
   $("fname").focus({ preventScroll: true });
 }
 
 function typeAhead(event) {
-  const options = [...$("found").querySelectorAll("[role=option]")];
+  const options = choices();
   const at = options.findIndex((option) => option.getAttribute("aria-selected") === "true");
   if (event.key === "Escape") { closeFound(); $("add").value = ""; $("fname").focus({ preventScroll: true }); }
   else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -373,9 +448,9 @@ function onKey(event) {
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) {
     const tag = rows()[Number(digit[1]) - 1];
-    if (tag) event.shiftKey ? playEvidence(tag.label) : toggle(tag.label);
+    if (tag) event.shiftKey ? playEvidence(tag.label) : toggleByNumber(tag.label);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-    audio.currentTime = Math.max(0, audio.currentTime + (event.key === "ArrowRight" ? 0.5 : -0.5));
+    if (state.seconds) audio.currentTime = Math.max(0, audio.currentTime + (event.key === "ArrowRight" ? 0.5 : -0.5));
     drawPlayhead();
   } else if (keys[event.key.toLowerCase()]) {
     if (!event.repeat) actions[keys[event.key.toLowerCase()]]();
@@ -383,8 +458,8 @@ function onKey(event) {
   event.preventDefault();
 }
 
-// After a click of the mouse the focus goes back, so that Space plays and does not press the button again.
-function leave(event) { if (event.detail > 0) $("fname").focus({ preventScroll: true }); }
+// After a click of the mouse the focus goes back, so that Space plays and does not press the button or box again.
+function leave() { if (state.byMouse) $("fname").focus({ preventScroll: true }); }
 
 // --- around it ---
 
@@ -424,9 +499,14 @@ function element(name, classes = "", text = "") {
   return made;
 }
 
-function kept(store, key, value) { // storage may be forbidden
-  try { if (value !== undefined) store.setItem(key, value); return store.getItem(key); } catch { return value ?? null; }
+function shownAs(label) { return label.replaceAll("_", " "); }
+
+function kept(key, value) { // storage may be forbidden, and then naming it is as well
+  try { if (value !== undefined) localStorage.setItem(key, value); return localStorage.getItem(key); } catch { return value ?? null; }
 }
+
+// Of its own for each time that a page is loaded: a tab that is duplicated has all that was stored by the first.
+function newHolder() { return String(Math.random()).slice(2) + Date.now(); }
 
 function askName() {
   $("ask-name").value = state.reviewer;
@@ -435,16 +515,37 @@ function askName() {
 
 async function begin(name) {
   state.reviewer = name;
-  kept(localStorage, "earwitness.reviewer", name);
+  kept("earwitness.reviewer", name);
   $("name").textContent = name;
   await send("next");
 }
 
-async function start() {
-  drawBands();
-  state.holder = kept(sessionStorage, "earwitness.holder") || kept(sessionStorage, "earwitness.holder", String(Math.random()).slice(2) + Date.now());
+// The clips are let go of as the page is left: they may be another's when it comes back as it was.
+function goAway() {
+  const asking = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, review: state.review });
+  if (state.reviewer) navigator.sendBeacon("/api/release", new Blob([asking], { type: "application/json" }));
+  state.left = state.queue.length ? { number: state.queue[0].number, labels: [...state.ticked] } : null;
+}
+
+function comeBack(event) {
+  if (!event.persisted || !state.reviewer) return;
+  state.holder = newHolder(); // letting go of the old one's clips may still be on its way
+  send("next");
+}
+
+function attachKeys() {
+  document.addEventListener("pointerdown", (event) => { state.byMouse = event.pointerType === "mouse"; }, true);
+  document.addEventListener("keydown", () => { state.byMouse = false; }, true);
+  document.addEventListener("keydown", onKey);
+  for (const id of ["at-once", "keys"]) {
+    $(id).checked = kept(`earwitness.${id}`) !== "no";
+    $(id).addEventListener("change", () => { kept(`earwitness.${id}`, $(id).checked ? "yes" : "no"); leave(); });
+  }
+}
+
+function attachButtons() {
   for (const id of ["accept", "given", "nothing", "skip", "undo", "again", "play", "replay", "listen", "name"]) {
-    $(id).addEventListener("click", (event) => { actions[id](); if (id !== "name") leave(event); });
+    $(id).addEventListener("click", () => { actions[id](); if (id !== "name") leave(); });
   }
   $("undo-last").addEventListener("click", actions.undo);
   $("picture").addEventListener("click", (event) => {
@@ -452,33 +553,37 @@ async function start() {
     audio.currentTime = (state.seconds * (event.clientX - box.left)) / box.width;
     play();
   });
+  $("ask").addEventListener("close", () => { const name = $("ask-name").value.trim(); if (name) begin(name); else if (!state.reviewer) askName(); });
+}
+
+function attachAdding() {
   $("add").addEventListener("input", showFound);
   $("add").addEventListener("focus", showFound);
   $("add").addEventListener("blur", closeFound);
   $("add").addEventListener("keydown", typeAhead);
-  $("ask").addEventListener("close", () => { const name = $("ask-name").value.trim(); if (name) begin(name); else if (!state.reviewer) askName(); });
+}
+
+async function start() {
+  drawBands();
+  state.holder = newHolder();
+  attachKeys();
+  attachButtons();
+  attachAdding();
   for (const name of ["play", "pause", "ended", "seeked"]) {
     audio.addEventListener(name, () => { $("play-word").textContent = audio.paused ? "Play" : "Pause"; drawPlayhead(); });
   }
-  document.addEventListener("keydown", onKey);
-  for (const id of ["at-once", "keys"]) {
-    $(id).checked = kept(localStorage, `earwitness.${id}`) !== "no";
-    $(id).addEventListener("change", () => kept(localStorage, `earwitness.${id}`, $(id).checked ? "yes" : "no"));
-  }
   setInterval(() => { if (state.queue.length) ask("renew").catch(() => {}); }, 60000);
-  window.addEventListener("pagehide", () => {
-    const asking = JSON.stringify({ reviewer: state.reviewer, holder: state.holder, review: state.review });
-    if (state.reviewer) navigator.sendBeacon("/api/release", new Blob([asking], { type: "application/json" }));
-  });
+  window.addEventListener("pagehide", goAway);
+  window.addEventListener("pageshow", comeBack);
   try {
     const about = await (await fetch("/api/about")).json();
     state.classes = about.classes;
     state.review = about.review;
     const asked = (new URLSearchParams(location.search).get("reviewer") || "").trim();
     const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-    const name = asked || kept(localStorage, "earwitness.reviewer") || (here ? about.reviewer : "");
+    const name = asked || kept("earwitness.reviewer") || (here ? about.reviewer : "");
     if (name) await begin(name); else askName();
-  } catch { complain("The server does not answer. Is `earwitness review` still running?"); }
+  } catch { complain(UNREACHED); }
 }
 
 start();
