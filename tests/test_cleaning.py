@@ -166,16 +166,19 @@ def test_a_row_a_clip_says_what_to_do_with_it(cleaned: Path, tiny_store: Path) -
         if row["split"] == "noisy"
     }
     for row in rows:
-        tags = of_tags[row["role"], row["fname"]]
         assert row["given"] == labels[row["role"], row["fname"]]
-        changed = any(tag["verdict"] in {"drop", "add"} for tag in tags.values())
-        assert (row["verdict"] == "change") == changed
-        if row["verdict"] == "keep":
-            assert row["believed"] == row["given"]
+        given, believed = ({name for name in row[what].split(",") if name} for what in ("given", "believed"))
+        tags = {name: tag for name, tag in of_tags[row["role"], row["fname"]].items() if name in given | believed}
+        unsure = any(tag["verdict"] == "unsure" for tag in tags.values())
+        assert row["verdict"] == ("change" if given != believed else "unsure" if unsure else "keep")
         if row["role"] == "noisy":
             assert row["believed"] == listed.get(row["fname"], "")
-        sure = [max(float(tag["probability"]), 1 - float(tag["probability"])) for tag in tags.values()]
-        assert min(sure) - 0.5 <= float(row["probability"]) <= 1
+        right = [abs(float(tag["probability"]) - (name not in believed)) for name, tag in tags.items()]
+        assert float(row["probability"]) == pytest.approx(min(right), abs=1e-3)
+        assert row["verdict"] != "keep" or float(row["probability"]) >= 0.7499
+    of_noisy = [row for row in rows if row["role"] == "noisy"]
+    summary = json.loads((cleaned / "summary.json").read_text("utf-8"))
+    assert summary["noisy_clips_relabelled"] == sum(row["verdict"] == "change" for row in of_noisy)
 
 
 def test_the_cleaned_list_can_be_prepared(cleaned: Path, tiny_store: Path, tmp_path: Path) -> None:

@@ -121,9 +121,10 @@ def test_an_ear_that_tells_nothing_apart_is_said_to(deaf: bool, curated: bool) -
         heard = np.clip(given.mean(axis=0) + rng.normal(0, 1e-3, heard.shape), 1e-6, 1)
     notes: list[str] = []
     rows = slice(None) if curated else noisy
-    judging.note_deafness(heard[rows], given[rows], noisy[rows], SimpleNamespace(note=notes.append))
+    ear, clips = SimpleNamespace(place="ear", where_deaf="hear"), SimpleNamespace(given=given[rows], noisy=noisy[rows])
+    listening.note_deafness(ear, heard[rows], clips, SimpleNamespace(note=notes.append))  # type: ignore[arg-type]
     assert len(notes) == deaf
-    assert not deaf or "hardly tells one clip from another" in notes[0]
+    assert not deaf or (notes[0].startswith("ear: what it hears hardly tells") and notes[0].endswith("; hear"))
 
 
 def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def test_choices_and_controls_are_those_of_the_interface(folder: ReviewFolder) -
 def test_names_with_marks_are_escaped() -> None:
     view = ElementTree.fromstring(labelstudio.interface(Vocabulary(('Cat & "dog" <wild>',))))
     assert view.find(".//Choice").get("value") == 'Cat & "dog" <wild>'  # type: ignore[union-attr]
+
+
+def test_tasks_of_clips_at_relative_paths(folder: ReviewFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a review folder has them that was made with a relative --audio-root, beside absolute ones."""
+    first, *others = folder.clips
+    monkeypatch.chdir(first.path.parent)
+    mixed = replace(folder, clips=(replace(first, path=Path(first.path.name)), *others))
+    audio = [[task["data"]["audio"] for task in labelstudio.tasks(one, [])] for one in (mixed, folder)]
+    assert audio[0] == audio[1]
 
 
 def test_an_export_of_label_studio(folder: ReviewFolder, tmp_path: Path) -> None:

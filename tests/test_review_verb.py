@@ -50,6 +50,19 @@ def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, ea
     assert {(row["fname"], row["labels"]) for row in again} >= {("noisy0.wav", "Purr,Meow"), ("noisy1.wav", "")}
 
 
+@pytest.mark.parametrize("name", ["tasks.json", "interface.xml"])
+def test_an_export_takes_the_place_of_an_earlier_one_alone(
+    name: str, reviewed: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    for _ in range(2):
+        assert earwitness("review", reviewed, "--export", tmp_path / name).status == 0
+    for content in ('{"a": 1}', "[]", '[{"data": {}, "predictions": []}]', "mine"):
+        (tmp_path / name).write_text(content)
+        answer = earwitness("review", reviewed, "--export", tmp_path / name)
+        assert answer.status == 2 and "holds something else, which would be lost" in answer.err
+        assert (tmp_path / name).read_text() == content
+
+
 def test_an_edited_export_is_taken_and_what_is_older_is_named(
     reviewed: Path, tmp_path: Path, earwitness: Earwitness
 ) -> None:

@@ -90,6 +90,13 @@ def test_unknown_labels_are_named(dataset: Dataset) -> None:
         correct(dataset, (), [(Path("review"), [heard("noisy0.wav", "Barc")])])
 
 
+def test_a_part_of_a_dataset_takes_what_was_decided_of_it(dataset: Dataset) -> None:
+    """A class of clips that are not among them is no class here."""
+    decisions = [heard("elsewhere.wav", "Drill"), heard("noisy0.wav", "Purr")]
+    corrected = correct(dataset, (), [(Path("review"), decisions)])
+    assert (corrected.reviewed, corrected.unknown) == (1, ("elsewhere.wav",))
+
+
 def test_unknown_labels_in_a_review_folder_come_with_a_way_out(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(
         TableError, match=r"'Barc'.*; `earwitness review .* --export FILE\.csv` writes a table to correct"

@@ -126,6 +126,17 @@ def test_sounds_that_moved_are_found_below_another_folder(
     assert len(found) == 10
 
 
+def test_a_relative_folder_of_sounds_leaves_no_relative_paths(
+    tiny_dataset: Path, tiny_review: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads what is written may stand elsewhere."""
+    shutil.copytree(tiny_dataset / "train_noisy", tmp_path / "sounds")
+    monkeypatch.chdir(tmp_path)
+    gone = tuple(Clip(c.fname, c.role, Path("/gone") / c.path.name, c.tags) for c in read(tiny_review).clips)
+    found, _ = find_sounds(gone, Path("sounds"))
+    assert {clip.path for clip in found} == {tmp_path / "sounds" / clip.path.name for clip in found}
+
+
 def test_sounds_that_are_gone_are_asked_for(tiny_review: Path, tmp_path: Path) -> None:
     gone = tuple(Clip(c.fname, c.role, Path("/gone") / c.path.name, c.tags) for c in read(tiny_review).clips)
     with pytest.raises(ReviewError, match=r"none of 20 sound files .*/gone/curated0\.wav.*; give .* to --audio-root"):

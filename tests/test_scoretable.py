@@ -77,9 +77,14 @@ def test_other_rows_and_columns_are_left_out(tiny_store: Path, tmp_path: Path) -
     store = Store(tiny_store)
     wide = np.hstack([np.ones((len(store.clips), 1)), scores_of(store)])
     rows = [
-        ["fname", "Speech", *CLASSES],
-        *([clip.fname, *map(str, row)] for clip, row in zip(store.clips, wide, strict=True) if clip.role != "test"),
-        ["strange.wav", *["0"] * 5],
+        ["fname", "Speech", *CLASSES, "note"],
+        *(
+            [clip.fname, *map(str, row), "by ear"]
+            for clip, row in zip(store.clips, wide, strict=True)
+            if clip.role != "test"
+        ),
+        ["strange.wav", *["0"] * 5, ""],
+        ["unheard.wav", "1", *[""] * 4, "too short"],
     ]
     tables.write_csv(tmp_path / "scores.csv", rows[0], rows[1:])
     ear = scoretable.open_table(tmp_path / "scores.csv", store)
@@ -101,7 +106,7 @@ def test_scores_that_know_the_curated_clips_by_heart_are_remarked_on(tiny_store:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda text: text.replace("Bark", "Dog"), r"line 1: no column for Bark \(1 of the store's 4 classes\)"),
+        (lambda text: text.replace("Bark", "Dog"), r"line 1: no column for Bark \(1 missing\): add them, or"),
         (lambda text: text.replace("noisy0.wav", "no.wav"), r"no row for noisy0.wav \(1 clip of .*store\)"),
         (lambda text: text.replace("noisy0.wav,", "noisy0.wav,3", 1), "noisy0.wav scores 30.*from 0 to 1"),
         (lambda text: "", "empty"),

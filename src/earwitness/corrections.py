@@ -75,8 +75,10 @@ def correct(
         places = [_rows_of(decision, rows.get(decision.fname, ()), clips) for decision in decided]
         _refuse_strangers(path, tuple(decision.fname for decision in decided), places, dataset)
         for decision, found in zip(decided, places, strict=True):
-            said |= dict.fromkeys(found, _heard(path, decision, dataset.vocabulary))
-            unknown |= {} if found else {decision.fname: None}
+            if found:
+                said |= dict.fromkeys(found, _heard(path, decision, dataset.vocabulary))
+            else:
+                unknown[decision.fname] = None
     return _applied(dataset, said, tuple(unknown))
 
 

@@ -205,34 +205,34 @@ def write_scores(
 
 
 def read_scores(
-    path: str | Path, vocabulary: Vocabulary | None = None
+    path: str | Path, vocabulary: Vocabulary | None = None, *, among_others: bool = False
 ) -> tuple[tuple[str, ...], NDArray[np.float64], tuple[str, ...]]:
     """The (fnames, scores (clips, classes) float64, names of the classes) of a table in the submission form.
 
-    With a `vocabulary` the columns are put into its order, and must be its classes, all of them and no other.
+    With a `vocabulary` the columns are put into its order, and must be its classes, all of them and no other; with
+    `among_others` there may be others, which are not read, and rows without any score, which are left out.
     Raises TableError, naming row and column, for a cell that is no finite number, a row of another length
     than the header, a file named twice or not at all, and columns that are missing, unknown or named twice.
     """
     place = Path(path)
     header, records = _header_and_rows(place)
     found = scored_classes(place, header)
+    names = vocabulary.names if vocabulary else found.names
+    columns = _columns_of(place, found, vocabulary, among_others) if vocabulary else range(len(names))
     fnames: dict[str, None] = {}
     # A list of Python's numbers would take four times as much as the numbers do.
     numbers = array("d")
     for line, cells in records:
         where = f"{place} line {line}"
         _check_score_row(where, cells, header, seen=fnames)
+        scores = [cells[1 + column] for column in columns]
+        if among_others and not any(scores):
+            continue
         fnames[cells[0]] = None
-        numbers.extend(number(f"{where}, {name}", cell) for name, cell in zip(found.names, cells[1:], strict=True))
+        numbers.extend(number(f"{where}, {name}", cell) for name, cell in zip(names, scores, strict=True))
     if not fnames:
         raise TableError(f"{place}: no rows under the header: it needs one row a clip")
-    scores = np.frombuffer(numbers, np.float64).reshape(len(fnames), -1)
-    if vocabulary is None:
-        return tuple(fnames), scores, found.names
-    order = _column_order(place, found, vocabulary)
-    for row in scores:  # where it stands: a sorted copy would take as much again
-        row[:] = row[order]
-    return tuple(fnames), scores, vocabulary.names
+    return tuple(fnames), np.frombuffer(numbers, np.float64).reshape(len(fnames), -1), names
 
 
 # --- score tables ---
@@ -246,13 +246,17 @@ def _check_score_row(where: str, cells: Sequence[str], header: Sequence[str], se
         raise TableError(f"{where}, fname: {cells[0]} has a row already: delete one")
 
 
-def _column_order(path: Path, found: Vocabulary, wanted: Vocabulary) -> list[int]:
-    """The positions in `found` of the classes of `wanted`; both must have the same ones."""
-    for name in found.names:
-        wanted.index(name, where=f"{path} line 1")
+def _columns_of(path: Path, found: Vocabulary, wanted: Vocabulary, among_others: bool) -> list[int]:
+    """The positions in `found` of the classes of `wanted`, all of which it must have, and no other unless it may."""
+    if not among_others:
+        for name in found.names:
+            wanted.index(name, where=f"{path} line 1")
     missing = [name for name in wanted.names if name not in found]
     if missing:
-        raise TableError(f"{path} line 1: no column for {', '.join(missing[:3])} ({len(missing)} missing): add them")
+        raise TableError(
+            f"{path} line 1: no column for {', '.join(missing[:3])} ({len(missing)} missing): add them, or name the "
+            "columns as the classes are named"
+        )
     return [found.index(name) for name in wanted.names]
 
 

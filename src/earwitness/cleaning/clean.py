@@ -88,6 +88,8 @@ def _carried_out(
 
 def open_ear(place: str | Path, store: Store) -> Ear:
     """Opens a finished run's folder, or a table of scores by another tagger. RunError, TableError."""
+    if not Path(place).exists():
+        raise RunError(f"{place}: no such file or folder; give a finished run's folder, or a table of scores")
     return scoretable.open_table(place, store) if Path(place).is_file() else hearing.open_run(place, store)
 
 

@@ -49,6 +49,10 @@ class Ear(Protocol):
         """What share of the given noisy labels is right, as it found before it learnt from them; None if unknown."""
 
     @property
+    def where_deaf(self) -> str:
+        """What to do where it tells clips hardly apart."""
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What a user should know of it."""
 

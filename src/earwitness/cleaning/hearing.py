@@ -69,6 +69,11 @@ class Run:
         return self.noisy_before or any(stage.noisy > 0 and not stage.is_empty for stage in self.settings.stages)
 
     @property
+    def where_deaf(self) -> str:
+        """That it has learnt too little."""
+        return "train longer"
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """That it learnt from another store, where it did."""
         if self.same_store:

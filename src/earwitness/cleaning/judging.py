@@ -16,7 +16,6 @@ from .. import beliefs, calibration, labelsets
 from ..calibration import Calibration
 from ..corpus import Store
 from ..labelsets import LabelModel, Shrinkage
-from ..lwlrap import lwlrap
 from ..noiserates import estimate_noise_rates
 from . import listening
 from .ear import Ear
@@ -95,7 +94,6 @@ def _judged_by(ears: Sequence[Ear], store: Store, clips: Clips, keep: Path, watc
     held_out = said.out_of_fold & ~noisy
     learnt = calibrated(said.sources, given, held_out, watcher)
     heard = learnt(list(said.sources))
-    note_deafness(heard, given, noisy, watcher)
     combined = combine(
         heard,
         given,
@@ -241,20 +239,6 @@ def note_one_kind(noisy: NDArray[np.bool_], watcher: Watcher) -> None:
         watcher.note(
             "no curated clips: the labels are judged by each other alone, and mostly kept; settle some by `earwitness "
             "review`, prepare with --decisions, train and clean again"
-        )
-
-
-def note_deafness(heard: Array, given: NDArray[np.float32], noisy: NDArray[np.bool_], watcher: Watcher) -> None:
-    """Notes where the ear tells clips hardly apart: beliefs then follow the labels as given, and vouch for them all."""
-    chosen = ~noisy if given[~noisy].any() else noisy
-    heard, given = heard[chosen], given[chosen]
-    if not given.any():
-        return
-    ours, same = (lwlrap(given, one).overall for one in (heard, np.broadcast_to(heard.mean(axis=0), heard.shape)))
-    if ours < same + _LEAST_LEAD:
-        watcher.note(
-            f"what is heard hardly tells one clip from another (lwlrap {ours:.2f}; the same answer for every clip: "
-            f"{same:.2f}), so the verdicts follow the labels as they are; train longer"
         )
 
 

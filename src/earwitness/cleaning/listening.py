@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import calibration, domains
 from ..corpus import Store
 from ..dataset import groups_by_recording
+from ..lwlrap import lwlrap
 from . import votes
 from .ear import Ear, Heard
 from .watcher import Watcher
@@ -20,6 +21,8 @@ Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 _SEED = 0
+# An ear that tells clips apart has an lwlrap higher by this at least than one answer for all clips.
+_LEAST_LEAD = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,23 @@ def _listen(
     """Returns what an ear says of clips, and the first and the last frame of its evidence, (clips, classes) each."""
     watcher.begun(f"hearing with {ear.place.name}", len(clips.rows))
     heard = ear.hear(store, clips.rows, keep, watcher.advanced)
+    note_deafness(ear, np.mean(heard.heads, axis=0, dtype=np.float64), clips, watcher)
     return _sources_of(ear, heard, clips), (heard.first_frame.copy(), heard.end_frame.copy())
+
+
+def note_deafness(ear: Ear, heard: Array, clips: Clips, watcher: Watcher) -> None:
+    """Notes where an ear tells clips hardly apart by its mean scores (clips, classes): beliefs then follow the labels
+    as given, and vouch for them all."""
+    chosen = ~clips.noisy if clips.given[~clips.noisy].any() else clips.noisy
+    heard, given = heard[chosen], clips.given[chosen]
+    if not given.any():
+        return
+    ours, same = (lwlrap(given, one).overall for one in (heard, np.broadcast_to(heard.mean(axis=0), heard.shape)))
+    if ours < same + _LEAST_LEAD:
+        watcher.note(
+            f"{ear.place}: what it hears hardly tells one clip from another (lwlrap {ours:.2f}; the same answer for "
+            f"every clip: {same:.2f}), so its verdicts follow the labels as they are; {ear.where_deaf}"
+        )
 
 
 def _sources_of(ear: Ear, heard: Heard, clips: Clips) -> Sources:

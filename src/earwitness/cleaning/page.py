@@ -159,10 +159,10 @@ def _shelves(verdicts: Sequence[Verdict], store: Store) -> list[tuple[str, str, 
     noisy = [one for one in verdicts if role[one.row] == "noisy"]
     curated = [one for one in verdicts if role[one.row] == "curated"]
     return [
-        ("Likely wrong", "Given labels of noisy clips that are least likely true.", _wrong(noisy, _CARDS_OF_ALL)),
+        ("Given, but doubtful", "Labels of noisy clips that are least likely true.", _doubtful(noisy, _CARDS_OF_ALL)),
         ("Likely missing", "Tags that were not given and are most likely there.", _missing(noisy, _CARDS_OF_ALL)),
         ("Curated labels worth a second hearing", "The least likely of the labels that were checked by ear.",
-         _wrong(curated, _CARDS_OF_ALL)),
+         _doubtful(curated, _CARDS_OF_ALL)),
     ]  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _shelves_of_classes(verdicts: Sequence[Verdict], store: Store) -> list[list[
         if store.clips[one.row].role == "noisy":
             of_class[one.column].append(one)
     return [
-        [("Likely wrong", _wrong(ours, _CARDS_OF_CLASS)), ("Likely missing", _missing(ours, _CARDS_OF_CLASS))]
+        [("Given, but doubtful", _doubtful(ours, _CARDS_OF_CLASS)), ("Likely missing", _missing(ours, _CARDS_OF_CLASS))]
         for ours in of_class
     ]
 
@@ -185,7 +185,7 @@ def _in_turn(of_class: Sequence[Sequence[tuple[str, list[Verdict]]]]) -> list[Ve
     ]
 
 
-def _wrong(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:
+def _doubtful(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:
     doubtful = [one for one in verdicts if one.given and one.verdict != "keep"]
     return sorted(doubtful, key=lambda one: one.probability)[:most]
 

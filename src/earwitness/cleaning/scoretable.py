@@ -34,6 +34,7 @@ class TableEar:
     loss_slope: float = 1.0
     learnt_noisy: bool = False
     given_right: float | None = None
+    where_deaf: str = "see that its rows are those of these clips, and its columns of these classes"
 
     def never_learnt(self, folds: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Returns that it learnt from no clip."""
@@ -51,19 +52,12 @@ class TableEar:
 def open_table(path: str | Path, store: Store) -> TableEar:
     """Opens a table that has a row for every curated and noisy clip of a store, and a column for each of its classes.
 
-    A row is the clip's whose name, or the end of whose name, it has (`clipnames.named_as`); other rows and columns are
-    left out. TableError as `tables.read_scores` and `named_as`, where rows or columns are missing, and for scores that
-    are no shares from 0 to 1.
+    A row is the clip's whose name, or the end of whose name, it has (`clipnames.named_as`); other rows and columns,
+    whatever they hold, are left out. TableError as `tables.read_scores` and `named_as`, where rows or columns are
+    missing, and for scores that are no shares from 0 to 1.
     """
     place = Path(path)
-    fnames, scores, names = tables.read_scores(place)
-    lacking = [name for name in store.vocabulary.names if name not in names]
-    if lacking:
-        raise TableError(
-            f"{place} line 1: no column for {some_of(lacking)} ({len(lacking)} of the store's "
-            f"{counted(len(store.vocabulary), 'class')}): name the columns as the store names its classes"
-        )
-    scores = scores[:, [names.index(name) for name in store.vocabulary.names]]
+    fnames, scores, _ = tables.read_scores(place, store.vocabulary, among_others=True)
     _refuse_no_shares(place, fnames, scores)
     try:
         row_of = {fname: row for row, fname in enumerate(named_as(store.clips, fnames))}

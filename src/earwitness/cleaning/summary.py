@@ -14,7 +14,7 @@ from ..corpus import Store
 from ..decoding import SILENT
 from .judging import Judged
 from .twins import Twins
-from .verdicts import Verdict
+from .verdicts import Verdict, relabelled
 
 FORMAT = 1
 _SEED = 0
@@ -92,6 +92,7 @@ def content_of(
                   "curated_out_of_fold": int((judged.out_of_fold & ~judged.noisy).sum())},
         "verdicts": counts,
         "unsure_not_given": not_given,
+        "noisy_clips_relabelled": relabelled(found, store),
         "noisy_clips_left_without_label": len(left_out),
         "domain": _number(domains.chance_of_order(judged.apartness[~judged.noisy], judged.apartness[judged.noisy])),
         "silent": silent_clips(store),

@@ -1,7 +1,7 @@
 """Keep, drop, add or unsure, for every clip and tag: verdicts.csv, and cleaned.csv, a clip list for `prepare`."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -94,18 +94,20 @@ def _seconds(value: float) -> str:
 
 
 def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
-    """Writes clips.xlsx, a row a clip: its labels as given and as believed, what to do, and how sure the least sure is.
+    """Writes clips.xlsx, a row a clip: its labels as given and as believed, what to do, and how sure the least sure is
+    of the tags that are given or believed.
 
-    What to do is to keep the labels, to change them, or unsure, where no tag is to be dropped or added but some are in
-    doubt.
+    What to do is to change the labels where others are believed than are given; else to keep them, or unsure where some
+    of them is in doubt.
     """
     believed, by_clip = _believed(found, store), defaultdict(list)
     for one in found:
-        by_clip[one.row].append(one)
+        if one.given or is_believed(one):
+            by_clip[one.row].append(one)
     rows = (
         (
             store.clips[row].fname, store.clips[row].role, ",".join(store.clips[row].labels),
-            ",".join(believed.get(row, [])), _of_clip({one.verdict for one in tags if one.given or is_believed(one)}),
+            ",".join(believed.get(row, [])), _of_clip(tags),
             round(min(one.probability if is_believed(one) else 1 - one.probability for one in tags), 4), sounds[row],
         )
         for row, tags in by_clip.items()
@@ -113,10 +115,16 @@ def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
     tables.write(path, ("fname", "role", "given", "believed", "verdict", "probability", "path"), rows)
 
 
-def _of_clip(of_tags: Set[str]) -> str:
-    if of_tags & {"drop", "add"}:
+def _of_clip(tags: Sequence[Verdict]) -> str:
+    if any(one.given != is_believed(one) for one in tags):
         return "change"
-    return "unsure" if "unsure" in of_tags else "keep"
+    return "unsure" if any(one.verdict == "unsure" for one in tags) else "keep"
+
+
+def relabelled(found: Sequence[Verdict], store: Store) -> int:
+    """Returns how many noisy clips have other labels in cleaned.csv than they were given."""
+    changed = {one.row for one in found if one.given != is_believed(one)}
+    return sum(store.clips[row].role == "noisy" for row in changed)
 
 
 def _believed(found: Sequence[Verdict], store: Store) -> dict[int, list[str]]:

@@ -99,6 +99,8 @@ def _tell(summary: dict[str, Any], out: Path, *, page: bool) -> None:
                 f"{role}: of the tags given keep {counts['keep']}, drop {counts['drop']}, unsure "
                 f"{counts['unsure'] - others}; of others add {counts['add']}, unsure {others}"
             )
+    if noisy := summary["clips"]["noisy"]:
+        say(f"cleaned.csv: other labels for {summary['noisy_clips_relabelled']:,} of {counted(noisy, 'noisy clip')}")
     if summary["noisy_clips_left_without_label"]:
         left = counted(summary["noisy_clips_left_without_label"], "noisy clip")
         say(f"unlabelled in cleaned.csv: {left} with no label left")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import counted
 from .options import (
     AudioRootOption,
     CpuOption,
@@ -52,7 +53,7 @@ def estimate(
     for cost in result.systems:
         lasts = duration(cost.training_seconds + cost.tagging_seconds)
         say(f"{cost.name}: {cost.steps} steps, {lasts}, {size(cost.run_bytes)}")
-    say(f"log-mels of {result.stores} kinds: {size(result.store_bytes)}")
+    say(f"log-mels of {counted(result.stores, 'kind')}: {size(result.store_bytes)}")
     say(f"in all {duration(result.seconds)} on {device}, {size(result.bytes)}; {size(free)} are free")
     costs.refuse_too_little_room(result, out, free)
     write_json(json_file, result.as_json() | {"free_bytes": free, "device": str(device)})

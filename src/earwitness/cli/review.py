@@ -34,7 +34,7 @@ def review(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="write decisions as .csv or Label Studio's .json, or its interface as .xml; serve nothing",
+            help="write decisions as .csv, .xlsx or Label Studio's .json, or its interface as .xml; serve nothing",
         ),
     ] = None,
     import_: Annotated[

@@ -21,6 +21,8 @@ from .soundfiles import SoundFiles, same_name
 # Names that may be misspelt are told a line each, as long as there are not more than these.
 _MOST_MISSPELT = 5
 _CLIP_LIST = "a table of clips"
+# What a store has, and no dataset.
+_STORE = "store.json"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
 LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
     ("FSDKaggle2019", fsdkaggle2019.find),
@@ -56,6 +58,8 @@ def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: s
     place = Path(path).absolute()
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a table")
+    if (place / _STORE).is_file():
+        raise TableError(f"{place}: a store, as `earwitness prepare` makes it: give the dataset that it was made of")
     root = None if audio_root is None else Path(audio_root).absolute()
     if root and not root.is_dir():
         raise TableError(f"{root}: no such folder; give the one that holds the sound files to --audio-root")
@@ -182,10 +186,13 @@ def _checked(
     for label in row.labels:
         vocabulary.index(label, where=labels)
     if found is None:
-        raise TableError(
-            f"{fname}: no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder "
-            "that it is in before its name, or delete the row"
-        )
+        where = f"no sound file {row.fname}, whatever its suffix: give the folder that it is in now to --audio-root"
+        if not Path(row.fname).is_absolute():
+            where = (
+                f"no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder that "
+                "it is in before its name"
+            )
+        raise TableError(f"{fname}: {where}, or delete the row")
     earlier = named.get((row.role, found))
     if earlier and not (own and same_name(earlier.row.fname, row.fname)):
         raise TableError(f"{fname}: {row.fname} was named before ({earlier.row.where}): delete one")

@@ -23,17 +23,33 @@ FORMS = ".csv, .xlsx, .json (Label Studio's tasks) or .xml (its labelling interf
 def write(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> None:
     """Writes decisions in the form that the suffix of `path` names.
 
-    OSError; ReviewError for an unknown suffix, and for a file of the review folder that is something else; TableError
-    where a table would replace another.
+    OSError; ReviewError for an unknown suffix, for a file of the review folder that is something else, and where what
+    is there was not written so; TableError where a table would replace another.
     """
     if path.name in OWN_FILES and path.resolve().parent == folder.path.resolve():
         raise ReviewError(f"{path}: is the review folder's own {path.name}; give another name")
     if path.suffix == ".csv" or tables.writes_sheet(path):
         tables.refuse_to_replace(path, COLUMNS)
+    else:
+        _refuse_to_replace(path, folder)
     if tables.writes_sheet(path):
         tables.write(path, COLUMNS, map(_row, decisions))
     else:
         files.atomic_write(path, text_of(path, decisions, folder))
+
+
+def _refuse_to_replace(path: Path, folder: ReviewFolder) -> None:
+    """Raises ReviewError where a file is there that holds no tasks of this review, and is no labelling interface."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    ours = path.read_bytes().startswith(b"<View>")
+    if path.suffix == ".json":
+        try:
+            ours = labelstudio.is_of(files.read_json(path, error=ReviewError), folder.fingerprint)
+        except ReviewError:
+            ours = False
+    if not ours:
+        raise ReviewError(f"{path}: it holds something else, which would be lost; give another name, or delete it")
 
 
 def text_of(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> str:

@@ -122,14 +122,14 @@ def place_of(path: Path, root: Path | None) -> Path | None:
     if root is None:
         return None
     parts = path.parts[1:] if path.is_absolute() else path.parts
-    places = (root.joinpath(*parts[start:]) for start in range(len(parts)))
+    places = (root.absolute().joinpath(*parts[start:]) for start in range(len(parts)))
     return next((place for place in places if place.is_file()), None)
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         raise ReviewError(
-            f"{path.parent}: no review folder; make one with `earwitness clean RUN STORE --out {path.parent}`"
+            f"{path.parent}: no review folder; make one with `earwitness clean RUN STORE --out DIR`, and give DIR"
         )
     try:
         summary = files.read_json(path, error=ReviewError)

@@ -48,11 +48,19 @@ def tasks(folder: ReviewFolder, decisions: Iterable[Decision]) -> list[dict[str,
     said: dict[ClipName, list[Decision]] = {}
     for decision in decisions:
         said.setdefault(decision.clip, []).append(decision)
-    root = Path(commonpath([clip.path.parent for clip in folder.clips]))
+    root = Path(commonpath([clip.path.absolute().parent for clip in folder.clips]))
     return [
         _task(number, clip, root, said.get(ClipName(clip.role, clip.fname), []), folder.fingerprint)
         for number, clip in enumerate(folder.clips, start=1)
     ]
+
+
+def is_of(content: Any, fingerprint: str) -> bool:
+    """Tells whether the content of a JSON file is what `tasks` makes of a review with this fingerprint."""
+    try:
+        return bool(content) and all(task["predictions"][0]["model_version"] == fingerprint for task in content)
+    except (TypeError, KeyError, IndexError):
+        return False
 
 
 def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[list[Decision], list[str]]:
@@ -90,7 +98,7 @@ def read(path: Path, clips: Sequence[Clip], vocabulary: Vocabulary) -> tuple[lis
 
 
 def _task(number: int, clip: Clip, root: Path, said: Sequence[Decision], fingerprint: str) -> dict[str, Any]:
-    relative = clip.path.relative_to(root).as_posix()
+    relative = clip.path.absolute().relative_to(root).as_posix()
     certainties = [max(tag.probability, 1 - tag.probability) for tag in clip.tags]
     return {
         "id": number,
