@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import struct
@@ -338,6 +339,28 @@ def test_a_break_is_reported_to_the_log(tmp_path: Path, caplog: pytest.LogCaptur
         waveform = audio.read(path)
     assert 60_000 < len(waveform) < 140_000
     assert str(path) in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.w64"])
+def test_bytes_that_a_header_promises_in_vain_are_a_break(name: str, tmp_path: Path) -> None:
+    path, told = written(tmp_path / name, noise(96_000)), []
+    blocks = functools.partial(audio.blocks, path, on_break=lambda *said: told.append(said))
+    assert sum(map(len, blocks())) == 96_000 and told == []
+    path.write_bytes(path.read_bytes()[:100_000])
+    assert 45_000 < sum(map(len, blocks())) < 50_000
+    ((where, reason),) = told
+    assert where == path and "its header promises 1" in reason and "are there" in reason
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0])
+def test_a_header_written_before_its_sound_promises_nothing(size: int, tmp_path: Path) -> None:
+    """As a program writes it into a pipe."""
+    path, told = written(tmp_path / "a.wav", noise(32_000)), []
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    waveform = np.concatenate(list(audio.blocks(path, on_break=lambda *said: told.append(said))))
+    assert len(waveform) == 32_000 and told == []
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])

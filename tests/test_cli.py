@@ -107,8 +107,8 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     assert report.pop("seconds") > 0
     assert report == {
         "clips": {"curated": 10, "noisy": 10, "test": 6}, "decoded": 26, "kept": 0, "left_out": 0, "silent": 0,
-        "curated_groups": 10, "recordings_in_two_roles": 0, "known_bad": 0, "relabelled": 0, "removed": 0,
-        "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
+        "cut_short": 0, "curated_groups": 10, "recordings_in_two_roles": 0, "known_bad": 0, "relabelled": 0,
+        "removed": 0, "reviewed": 0, "nothing_heard": 0, "unknown_fnames": 0,
     }  # fmt: skip
     answer = earwitness("prepare", tiny_dataset, "--out", store)
     done = f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there"
@@ -603,7 +603,7 @@ NONSENSE = {
     "no such table": (("evaluate", "--scores", "no.csv", "DATASET"), "no.csv: cannot be read (No such file"),
     "a model for a table": (("evaluate", "--scores", "MODEL", "DATASET"), "MODEL: cannot be read (Is a directory)"),
     "a table of clips for scores": (
-        ("evaluate", "--scores", "DATASET/train_curated.csv", "DATASET"), "labels: 'Bark' is not a finite number"
+        ("evaluate", "--scores", "DATASET/train_curated.csv", "DATASET"), "line 1: unknown label 'labels'"
     ),
     "no dataset to fetch": (("download", "AudioSet"), "AudioSet: no dataset that can be fetched; give"),
     "fetched into a file": (("download", "ESC-50", "--out", "FILE"), "FILE"),

@@ -587,6 +587,8 @@ def test_every_unusable_row_is_named_and_the_rest_is_there(own_dataset: Path, tm
     (root / "train_noisy" / "noisy3.flac").unlink()
     (root / "test" / "test0.wav").write_bytes(os.urandom(5_000))
     soundfile.write(root / "train_noisy" / "noisy6.wav", np.zeros(64_000), 32_000)
+    whole = (root / "train_curated" / "curated8.wav").read_bytes()
+    (root / "train_curated" / "curated8.wav").write_bytes(whole[: len(whole) // 2])
     extra = [
         TinySound("noisy", "noisy7.wav", ("Howl",)),
         TinySound("curated", "curated0.wav", ("Bark",)),
@@ -595,7 +597,7 @@ def test_every_unusable_row_is_named_and_the_rest_is_there(own_dataset: Path, tm
     write_tables(root, [one for one in tiny_sounds() if one.fname not in ("noisy7.wav", "curated9.wav")] + extra)
     report = prepared(root, tmp_path / "store")
     assert report.clips == {"curated": 7, "noisy": 7, "test": 5}
-    assert report.silent == ("noisy6.wav",)
+    assert (report.silent, report.cut_short) == (("noisy6.wav",), ("curated8.wav",))
     problems = bad_files(tmp_path / "store")
     assert len(report.problems) == len(problems) == 8
     expected = {

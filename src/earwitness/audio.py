@@ -13,8 +13,9 @@ import ctypes
 import logging
 import os
 import platform
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, reduce
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,8 @@ import soxr
 from earwitness.errors import AudioError, MissingExtra
 
 Samples = npt.NDArray[np.float32]
+# Is told the file that breaks off, and why.
+OnBreak = Callable[[Path, str], None]
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,18 @@ _TRIM_HOP_SAMPLES = 512
 _TRIM_HOPS_PER_FRAME = 4
 _SILENT_POWER = 1e-10
 
+# What libsndfile notes of a file whose header promises more bytes than there are (WAV, AIFF, AU, Wave64). A header from
+# a program that did not know yet how much would come promises 2 GB or more, and nothing is missing.
+_PROMISED = re.compile(r"^ *(?:RIFF|FORM|riff|Riff size|Data Size) *: (\d+) \(should be (\d+)\)$", re.MULTILINE)
+_UNKNOWN_BYTES = 2**31 - 4096
+# Less than this part of the promised bytes is a sloppy header.
+_MISSING_SHARE = 0.01
+
+
+def warn_of_break(path: Path, reason: str) -> None:
+    """Warn the log that a file breaks off."""
+    _log.warning("%s: broken; only the sound before the break is used (%s)", _name(path), reason)
+
 
 def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Samples:
     """Return a sound file's waveform: (samples,) float32, mono, at `sample_rate_hz`, untrimmed.
@@ -72,11 +87,16 @@ def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Sampl
     return np.concatenate(list(blocks(path, sample_rate_hz=sample_rate_hz)))
 
 
-def blocks(path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000) -> Iterator[Samples]:
-    """Yield the waveform of `read` in blocks, as it is decoded: memory does not grow with the file."""
+def blocks(
+    path: str | os.PathLike[str], *, sample_rate_hz: int = 32_000, on_break: OnBreak = warn_of_break
+) -> Iterator[Samples]:
+    """Yield the waveform of `read` in blocks, as it is decoded: memory does not grow with the file.
+
+    `on_break` is called, at most once, for a file that breaks off.
+    """
     path = Path(path)
     _require_content(path)
-    yield from _resampled(_decoded(path), path, sample_rate_hz)
+    yield from _resampled(_decoded(path, on_break), path, sample_rate_hz)
 
 
 def resample(waveform: Samples, from_hz: float, *, sample_rate_hz: float = 32_000) -> Samples:
@@ -210,16 +230,16 @@ class _Decoded(NamedTuple):
     rate_hz: int
 
 
-def _decoded(path: Path) -> Iterator[_Decoded]:
+def _decoded(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
     """Yield a file's blocks, by the first decoder that can."""
     try:
-        yield from _decoded_by_soundfile(path)
+        yield from _decoded_by_soundfile(path, on_break)
         return
     except (AudioError, soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw
         refusal = error
     av = _pyav()
     if av is not None:
-        yield from _decoded_by_pyav(path, av)
+        yield from _decoded_by_pyav(path, av, on_break)
         return
     if isinstance(refusal, AudioError):
         raise refusal
@@ -241,12 +261,24 @@ class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]  # mypy skips sou
         return False
 
 
-def _decoded_by_soundfile(path: Path) -> Iterator[_Decoded]:
+def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
     # Bytes, where the system has them: a name may hold some that are not text in any encoding.
     name = os.fsencode(path) if os.name == "posix" else str(path)
     with _quiet_c_stderr, _FrontToBack(name) as file:
-        for block in _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError):
+        promised = _promised_in_vain(file.extra_info)
+        for block in _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, on_break):
             yield _Decoded(block, file.samplerate)
+    if promised:
+        on_break(path, promised)
+
+
+def _promised_in_vain(notes: str) -> str:
+    """Return what is missing of a file by libsndfile's notes on its header, or ''."""
+    for found in _PROMISED.finditer(notes):
+        promised, there = map(int, found.groups())
+        if promised < _UNKNOWN_BYTES and promised - there > _MISSING_SHARE * promised:
+            return f"its header promises {promised:,} bytes, and {there:,} are there"
+    return ""
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
@@ -266,7 +298,7 @@ def _pyav() -> ModuleType | None:
     return module
 
 
-def _decoded_by_pyav(path: Path, av: Any) -> Iterator[_Decoded]:
+def _decoded_by_pyav(path: Path, av: Any, on_break: OnBreak) -> Iterator[_Decoded]:
     # FFmpeg gets an open file, not a name, and may open no other: names such as "http:..." mean more to it
     # than to us, and a playlist could name any file of this machine.
     try:
@@ -281,7 +313,7 @@ def _decoded_by_pyav(path: Path, av: Any) -> Iterator[_Decoded]:
                 )
             resampler = av.AudioResampler(format="flt")
             found = _pyav_blocks(container.demux(stream), resampler, av.FFmpegError)
-            for block in _until_break(path, found, (av.FFmpegError, ValueError)):
+            for block in _until_break(path, found, (av.FFmpegError, ValueError), on_break):
                 yield _Decoded(block, resampler.rate)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", type(error).__name__)
@@ -315,7 +347,10 @@ def _mono(block: Samples) -> Samples:
 
 
 def _until_break(
-    path: Path, found: Iterator[Samples], breaking_off: type[Exception] | tuple[type[Exception], ...]
+    path: Path,
+    found: Iterator[Samples],
+    breaking_off: type[Exception] | tuple[type[Exception], ...],
+    on_break: OnBreak,
 ) -> Iterator[Samples]:
     """Yield the blocks that hold samples: all of them, or those before the decoder breaks off."""
     samples = 0
@@ -326,7 +361,7 @@ def _until_break(
                 yield block
     except breaking_off as error:
         if samples:
-            _log.warning("%s: broken; only the sound before the break is used (%s)", _name(path), error)
+            on_break(path, str(error))
     if not samples:
         raise AudioError(
             f"{_name(path)}: not one sample can be decoded; the file is empty or damaged: "

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from . import files, logmel, recipe, tables
 from .dataset import Clip, Dataset, Leak, Problem, groups_by_recording, leaks
-from .decoding import SILENT
+from .decoding import CUT_SHORT, SILENT
 from .errors import StoreError, TableError
 from .folds import FOLDS, NONE, stratified_folds
 from .labels import Vocabulary
@@ -66,9 +66,10 @@ class Entry(NamedTuple):
 class Report:
     """What `prepare` did: files decoded now, files already there, clips in the store by role, clips left out.
 
-    curated_groups: how many groups of curated clips there are that share no recording. leaks: the recordings that test
-    clips share with others. noisy_again: how many clips are noisy now that the store had as curated.
-    uneven_bands: in how many mel bands noisy clips hold next to nothing and curated ones do.
+    silent, cut_short: the clips that hold nothing to hear, and those whose files break off, of which the sound before
+    the break is used. curated_groups: how many groups of curated clips there are that share no recording. leaks: the
+    recordings that test clips share with others. noisy_again: how many clips are noisy now that the store had as
+    curated. uneven_bands: in how many mel bands noisy clips hold next to nothing and curated ones do.
     """
 
     decoded: int
@@ -76,6 +77,7 @@ class Report:
     clips: dict[str, int]
     problems: tuple[Problem, ...]
     silent: tuple[str, ...]
+    cut_short: tuple[str, ...]
     curated_groups: int
     leaks: tuple[Leak, ...]
     noisy_again: int
@@ -329,13 +331,17 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
         files.atomic_write(out / "clips.csv", index)
         _write_head(out, head | {"moments": moments})
     counts = {role: sum(clip.role == role for clip in good) for role in ROLES}
-    silent = tuple(clip.fname for clip, entry in good.items() if entry.remark == SILENT)
+    silent, cut_short = (
+        tuple(clip.fname for clip, entry in good.items() if entry.remark == remark) for remark in (SILENT, CUT_SHORT)
+    )
     paths = {str(clip.path) for clip in dataset.clips}
     decoded = sum(not journal.entries[path].error for path in tried)
     groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
     noisy_again = sum(clip.role == "noisy" and clip.path in before for clip in good)
     uneven = _read_head(out)["moments"].get("uneven_bands", 0)
-    return Report(decoded, len(paths) - len(tried), counts, problems, silent, groups, leaks(good), noisy_again, uneven)
+    return Report(
+        decoded, len(paths) - len(tried), counts, problems, silent, cut_short, groups, leaks(good), noisy_again, uneven
+    )
 
 
 def _folds_before(index: Path) -> dict[Path, int]:

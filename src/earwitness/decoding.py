@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from . import audio, logmel, recipe
 from .errors import AudioError
 
+# What a store remarks on a clip.
 SILENT = "silent throughout: kept whole"
+CUT_SHORT = "breaks off: the sound before is used"
 
 
 @contextmanager

@@ -75,10 +75,11 @@ def read(path: Path, features: recipe.Features) -> LogMel:
     return read_sound(path, features).log_mel
 
 
-def read_sound(path: Path, features: recipe.Features) -> Sound:
-    """Returns the same, and what else decoding a file tells."""
+def read_sound(path: Path, features: recipe.Features, *, on_break: audio.OnBreak = audio.warn_of_break) -> Sound:
+    """Returns the same, and what else decoding a file tells. `on_break` is told of a file that breaks off."""
     with decoding.reading(path):
-        found, finder = audio.blocks(path, sample_rate_hz=features.sample_rate_hz), audio.SpanFinder()
+        found = audio.blocks(path, sample_rate_hz=features.sample_rate_hz, on_break=on_break)
+        finder = audio.SpanFinder()
         first: list[Floats] = []
         for block in found:
             first.append(block)
@@ -114,7 +115,7 @@ def _kept(path: Path, found: Iterable[Floats], finder: audio.SpanFinder, feature
     begin, end = finder.span(below_peak_db=trimmed)
     if (begin, end) == (guess, finder.samples):
         return kept
-    again = audio.blocks(path, sample_rate_hz=features.sample_rate_hz)
+    again = audio.blocks(path, sample_rate_hz=features.sample_rate_hz, on_break=lambda *_: None)  # it was told
     kept = KeptLogMel(_levels(_between(again, begin, end), features), features)
     if len(kept) != logmel.frames_of(end - begin, features.hop_length):
         raise AudioError(f"{path}: it changed while it was read; try again when it is whole")

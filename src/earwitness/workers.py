@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import longsound, recipe
-from .decoding import SILENT
+from .decoding import CUT_SHORT, SILENT
 from .errors import AudioError, StoreError
 
 # Frames of a long file that are read at a time, about a minute.
@@ -55,11 +55,13 @@ def decoded(paths: Sequence[str], features: recipe.Features, workers: int) -> It
 
 def _decode(path: str, features: recipe.Features) -> Decoded:
     """Returns a file's log-mel, or the one line that says why it has none. Runs in a worker process."""
+    breaks: list[str] = []
     try:
-        sound = longsound.read_sound(Path(path), features)
+        sound = longsound.read_sound(Path(path), features, on_break=lambda _, reason: breaks.append(reason))
     except AudioError as error:
         return _failed(features, str(error))
-    return Decoded(_rounded(sound.log_mel, features), SILENT if sound.silent else "", "", sound.trimmed_samples)
+    remark = CUT_SHORT if breaks else SILENT if sound.silent else ""
+    return Decoded(_rounded(sound.log_mel, features), remark, "", sound.trimmed_samples)
 
 
 def _rounded(log_mel: longsound.LogMel, features: recipe.Features) -> NDArray[np.float16]:

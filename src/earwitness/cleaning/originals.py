@@ -86,7 +86,7 @@ def _cut_off(path: Path, features: Features) -> int:
     """Returns how many samples `prepare` cuts off a file's beginning; holds a block of it at a time. AudioError."""
     finder = audio.SpanFinder()
     with reading(path):
-        for block in audio.blocks(path, sample_rate_hz=features.sample_rate_hz):
+        for block in audio.blocks(path, sample_rate_hz=features.sample_rate_hz, on_break=lambda *_: None):
             finder.add(block)
     first, _ = finder.span(below_peak_db=features.trim_below_peak_db)
     return first

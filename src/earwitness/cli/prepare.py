@@ -76,7 +76,8 @@ def prepare(
         json_file,
         {
             "clips": report.clips, "decoded": report.decoded, "kept": report.kept, "seconds": seconds,
-            "left_out": len(report.problems), "silent": len(report.silent), "curated_groups": report.curated_groups,
+            "left_out": len(report.problems), "silent": len(report.silent),
+            "cut_short": len(report.cut_short), "curated_groups": report.curated_groups,
             "recordings_in_two_roles": len(report.leaks), **changes,
         },
     )  # fmt: skip
@@ -129,6 +130,7 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
         )
     _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
+    list_some("breaking off, the sound before is used", report.cut_short)
 
 
 def _warn_of(leaks: "Sequence[Leak]") -> None:
