@@ -1,5 +1,6 @@
 """Checkpoints and models on disk: whole, bound to their network, and refused by one line where they are damaged."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from earwitness import checkpoint, recipe
 from earwitness.checkpoint import Place
@@ -92,6 +94,20 @@ def test_a_checkpoint_with_a_part_missing_is_not_taken_for_another_networks(tmp_
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(RunError, match="not a checkpoint that can be read"):
         checkpoint.restore(path, network)
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors tells of it by words alone."""
+
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    network = checkpoint.new_network(recipe.load(None, ["network.width=0.03125"]), classes=2)
+    with pytest.raises(OSError, match="No space left") as caught:
+        checkpoint.save_checkpoint(tmp_path, Place(1, 1), network, torch.optim.SGD(network.parameters()))
+    assert caught.value.errno == errno.ENOSPC and str(tmp_path) in str(caught.value.filename)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:

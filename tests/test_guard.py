@@ -17,7 +17,9 @@ def test_loopback_addresses(host: str) -> None:
     assert guard.is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "localhost.example", "127.0.0.1.example", "127.1", ""])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.2", "localhost.example", "127.0.0.1.example", "127.1", ""]
+)
 def test_addresses_that_are_none(host: str) -> None:
     assert not guard.is_loopback(host)
 
@@ -54,15 +56,24 @@ def test_names_from_elsewhere_are_not(client: TestClient, name: str) -> None:
 def test_what_is_served_on_a_loopback_address_is_guarded(
     host: str, guarded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: list[Any] = []
-    monkeypatch.setattr("uvicorn.Server", lambda config: served.append(config.app) or _Idle())
+    servers: list[_Idle] = []
+
+    def server(config: Any) -> _Idle:
+        servers.append(_Idle(config.app))
+        return servers[-1]
+
+    monkeypatch.setattr("uvicorn.Server", server)
     run.serve(FastAPI(), _Listening(host), on_ready=lambda: None)  # type: ignore[arg-type]
-    assert isinstance(served[0], guard.LoopbackOnly) == guarded
+    assert isinstance(servers[0].app, guard.LoopbackOnly) == guarded
 
 
 class _Idle:
-    def run(self, sockets: list[object]) -> None:
-        pass
+    """A server that serves nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def run(self, sockets: list[object]) -> None: ...
 
 
 class _Listening:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+# Storage as it is where the browser forbids it: to name it is an error.
+NO_STORAGE = """() => { for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } }); }"""
 # Whether the picture that is shown was fetched before the latest decision was sent.
 FETCHED_AHEAD = """() => {
   const all = performance.getEntriesByType("resource");
@@ -88,14 +92,16 @@ def address(own_review: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+        )
         yield launched
         launched.close()
 
 
 def opened(browser: Any, address: str, **options: Any) -> Any:
     """A page in a profile of its own that has its first clip; it fails the test if it asks another machine."""
-    page: Any = browser.new_context(viewport={"width": 1280, "height": 800}, **options).new_page()
+    page: Any = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options).new_page()
     page.set_default_timeout(60_000)
     strangers: list[str] = []
     page.on("request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else strangers.append(r.url))
@@ -186,7 +192,7 @@ def test_a_tag_of_many_is_found_without_its_accents(browser: Any, address: str) 
     species = ["Parus \u00f1and\u00fa", "Sylvia n\u0303andu\u0301", *(f"Turdus {number}" for number in range(80))]
     page.evaluate("(names) => { state.classes = names; }", species)
     page.keyboard.press("a")
-    options, lines = page.locator("#found [role=option]"), page.locator("#found li")
+    options, lines = page.locator("#found [role=option]:not([aria-disabled])"), page.locator("#found li")
     for typed in ("NANDU", "\u00f1and\u00fa", "n\u0303andu\u0301"):
         page.locator("#add").fill(typed)
         expect(options).to_have_count(2)
@@ -290,3 +296,141 @@ def test_names_labels_focus_and_narrow_screens(browser: Any, address: str) -> No
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
     expect(page.locator("#accept")).to_be_in_viewport()
+
+
+def test_rows_of_tags_on_a_telephone(browser: Any, address: str) -> None:
+    page = opened(browser, address, **PHONE)
+    for row in page.locator(".tag").all():
+        box, label, pills = (row.locator(part).bounding_box() for part in ("input", "label", ".pills"))
+        assert box["x"] + box["width"] < label["x"] < label["x"] + label["width"] < pills["x"]
+        assert label["width"] > 100
+    before = ticked(page)
+    page.locator(".tag label").first.tap()
+    assert ticked(page) != before
+
+
+def test_after_the_mouse_space_plays_and_after_keys_it_ticks(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    page.evaluate("() => { audio.pause(); audio.playbackRate = 0.25; }")
+    for clicked in ("#tag-0", "label[for=tag-0]", "#at-once", "#keys", "#keys"):
+        page.locator(clicked).click()
+        expect(page.locator("#fname")).to_be_focused()
+    marks, paused = ticked(page), page.evaluate("() => audio.paused")
+    page.keyboard.press("Space")
+    page.wait_for_function("(before) => audio.paused !== before", arg=paused)
+    assert ticked(page) == marks
+    page.locator("#tag-0").focus()
+    page.keyboard.press("Space")
+    assert ticked(page) != marks
+    expect(page.locator("#tag-0")).to_be_focused()
+
+
+def test_numbers_leave_the_focus_and_are_spoken(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    while page.locator(".tag").count() < 2:
+        press(page, "s")
+    name, box = page.locator("label[for=tag-1]").inner_text(), page.locator("#tag-1")
+    page.locator("#tag-0").focus()
+    for _ in range(2):
+        page.keyboard.press("2")
+        said = f"{name} ticked" if box.is_checked() else f"{name} not ticked"
+        expect(page.locator("#spoken")).to_have_text(said)
+        expect(page.locator("#tag-0")).to_be_focused()
+    page.keyboard.press("a")
+    page.keyboard.type("zzz")
+    remark = page.locator("#found li")
+    expect(remark).to_have_text("no such tag")
+    assert (remark.get_attribute("role"), remark.get_attribute("aria-disabled")) == ("option", "true")
+    expect(page.locator("#spoken")).to_have_text("no such tag")
+    page.keyboard.press("Enter")
+    assert page.locator("#add").input_value() == "zzz", "it cannot be chosen"
+
+
+def test_a_clip_comes_to_one_page_alone(browser: Any, address: str) -> None:
+    """Also where a tab is duplicated with all that is stored in it, and where a page comes back as it was left."""
+    page = opened(browser, address)
+    with page.context.expect_page() as opening:
+        page.evaluate("() => { window.open(location.href); }")
+    double = opening.value
+    expect(double.locator(".tag").first).to_be_visible()
+    assert clip_of(double) != clip_of(page)
+    double.close()
+
+    page.keyboard.press("1")
+    own, marks = clip_of(page), ticked(page)
+    page.evaluate("() => { window.leftAlive = true; }")
+    leave_and_return(page, address)
+    expect(page.locator("#fname")).to_have_text(own)
+    assert ticked(page) == marks, "nobody had it meanwhile, and what was ticked stays"
+
+    def take_it() -> None:
+        others.append(opened(browser, f"{address}?reviewer=Ben"))
+
+    others: list[Any] = []
+    leave_and_return(page, address, take_it)
+    assert clip_of(others[0]) == own, "what a page had goes to others as it is left"
+    expect(page.locator("#fname")).not_to_have_text(own)
+    assert page.evaluate("() => window.leftAlive"), "it was kept as it was, not loaded anew"
+
+
+def leave_and_return(page: Any, address: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Goes to another address and back."""
+    page.goto(f"{address}manifest.json")
+    meanwhile()
+    with page.expect_response("**/api/next"):
+        page.evaluate("() => { setTimeout(() => history.back(), 50); }")
+    page.wait_for_function("() => !state.busy")
+
+
+def test_where_storage_is_forbidden(browser: Any, address: str, own_review: Path) -> None:
+    context = browser.new_context()
+    context.add_init_script(f"({NO_STORAGE})()")
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator(".tag").first).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.locator("#progress-text")).to_contain_text("1 of 20")
+    assert len(kept(own_review)) == 1
+
+
+def test_a_clip_that_cannot_be_heard(browser: Any, address: str, own_review: Path) -> None:
+    page = opened(browser, address)
+    error = page.locator("#error")
+    page.route("**/api/clips/**", lambda route: route.abort())
+    page.evaluate("() => media.clear()")
+    press(page, "s")
+    expect(error).to_contain_text("still running? You can try again with Play, or skip the clip.")
+    for shown in ("#spectrogram", "#playhead", "#evidence", "#seconds span"):
+        expect(page.locator(shown)).to_be_hidden()
+    assert "0.0" not in page.locator("#about-clip").inner_text() + page.locator("#spoken").inner_text()
+
+    page.unroute("**/api/clips/**")
+    gone = {"status": 503, "json": {"error": "a.wav: the sound file is gone; put it back"}}
+    page.route("**/api/clips/**", lambda route: route.fulfill(**gone))
+    page.keyboard.press("r")
+    expect(error).to_have_text(
+        "a.wav: the sound file is gone; put it back. You can try again with Play, or skip the clip."
+    )
+    clip, proposed = clip_of(page), ticked(page)
+    page.keyboard.press("Enter")
+    expect(error).to_contain_text("You have not heard this clip. Do that again to decide on it all the same")
+    page.wait_for_timeout(200)
+    assert [one.outcome for one in kept(own_review)] == ["skipped"]
+
+    page.unroute("**/api/clips/**")
+    page.keyboard.press("Space")
+    expect(page.locator("#spectrogram")).to_be_visible()
+    expect(error).to_be_hidden()
+    page.wait_for_function("() => audio.currentTime > 0")
+    assert (clip_of(page), ticked(page)) == (clip, proposed)
+
+
+def test_who_insists_decides_on_a_clip_that_cannot_be_heard(browser: Any, address: str, own_review: Path) -> None:
+    page = opened(browser, address)
+    page.route("**/api/clips/**", lambda route: route.abort())
+    page.evaluate("() => media.clear()")
+    clip = press(page, "s")
+    page.keyboard.press("n")
+    expect(page.locator("#error")).to_contain_text("You have not heard this clip")
+    press(page, "n")
+    assert [(one.fname, one.outcome) for one in kept(own_review)][1:] == [(clip, "none")]

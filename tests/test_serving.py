@@ -423,6 +423,8 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         run.listen("127.0.0.1", 80)
     with pytest.raises(ReviewError, match="nosuchhost"):
         run.listen("nosuchhost.invalid", 80)
+    with pytest.raises(ReviewError, match=r"^127\.0\.0\.\.1:80: no name of a machine; give another --host$"):
+        run.listen("127.0.0..1", 80)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -324,3 +324,10 @@ def test_another_datasets_tables_are_not_written_over(name: str, tmp_path: Path)
     with pytest.raises(TableError, match=f"{name}: of another dataset, and would be written over; give a folder"):
         synthetic.write_dataset(tmp_path, curated_per_class=1, noisy_per_class=0, test_per_class=0, seed=3)
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "0,Bark\n"
+
+
+def test_a_dataset_is_not_hidden_by_the_sets_tables(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("fname,labels\n")
+    with pytest.raises(TableError, match=r"clips\.csv: not of this sound set, which would hide it"):
+        synthetic.write_dataset(tmp_path, curated_per_class=1, noisy_per_class=0, test_per_class=0, seed=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["clips.csv"]

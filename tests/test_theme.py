@@ -12,9 +12,12 @@ NAMED = {"white": "#ffffff", "black": "#000000"}
 
 
 def colour(look: Any, name: str) -> str:
-    """The colour that one of a theme's names comes to, through those that it refers to."""
+    """The colour that one of a theme's names comes to, through those that it refers to; in the dark, the dark ones."""
     value = str(getattr(look, name))
-    return colour(look, value[1:]) if value.startswith("*") else NAMED.get(value, value)
+    if not value.startswith("*"):
+        return NAMED.get(value, value)
+    dark = f"{value[1:]}_dark"
+    return colour(look, dark if name.endswith("_dark") and hasattr(look, dark) else value[1:])
 
 
 def luminance(hexadecimal: str) -> float:
@@ -42,10 +45,30 @@ def test_contrast_is_as_the_standard_has_it() -> None:
         ("button_primary_text_color", "button_primary_background_fill"),
         ("button_primary_text_color", "button_primary_background_fill_hover"),
         ("link_text_color", "body_background_fill"),
+        ("link_text_color_visited", "body_background_fill"),
         ("link_text_color_dark", "body_background_fill_dark"),
-        ("color_accent", "background_fill_primary"),
+        ("link_text_color_visited_dark", "body_background_fill_dark"),
+        ("button_primary_text_color_dark", "button_primary_background_fill_dark"),
+        ("neutral_400", "block_background_fill"),
+        ("neutral_400_dark", "block_background_fill_dark"),
+        ("body_text_color_subdued", "block_background_fill"),
+        ("body_text_color_subdued_dark", "block_background_fill_dark"),
     ],
 )
 def test_text_stands_out_from_its_ground(text: str, ground: str) -> None:
     look = theme()
     assert contrast(colour(look, text), colour(look, ground)) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("drawn", "ground"),
+    [
+        ("color_accent", "block_background_fill"),
+        ("color_accent", "block_background_fill_dark"),
+        ("stat_background_fill", "block_background_fill"),
+        ("stat_background_fill_dark", "block_background_fill_dark"),
+    ],
+)
+def test_bars_and_signs_can_be_seen(drawn: str, ground: str) -> None:
+    look = theme()
+    assert contrast(colour(look, drawn), colour(look, ground)) >= 3

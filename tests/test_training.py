@@ -231,6 +231,40 @@ def test_another_recipe_store_or_fold_is_refused_on_resume(store: Store, tmp_pat
         run(store, tmp_path / "strange")
 
 
+def test_a_run_stopped_between_steps_is_saved_there(store: Store, tmp_path: Path) -> None:
+    """And goes on from there to the same bytes, also after a step that would have been no checkpoint."""
+
+    class Impatient(Witness):
+        def stepped(self, metrics: StepMetrics) -> None:
+            super().stepped(metrics)
+            if metrics.step == 5:
+                raise KeyboardInterrupt
+
+    settings = recipe.load(None, [*TINY, "training.checkpoint_every_steps=100"])
+    training.train(store, tmp_path / "whole", settings, cpu=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(store, tmp_path / "run", settings, cpu=True, observer=Impatient())
+    assert checkpoint.place_of(checkpoint.checkpoints(tmp_path / "run" / "checkpoints")[-1]) == checkpoint.Place(2, 1)
+    watcher = Witness()
+    training.train(store, tmp_path / "run", settings, cpu=True, observer=watcher, resume=True)
+    assert watcher.done == 5
+    for name in ("model/model.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_run_that_is_being_written_is_left_alone(store: Store, tmp_path: Path) -> None:
+    class Curious(Witness):
+        def stepped(self, metrics: StepMetrics) -> None:
+            before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+            with pytest.raises(RunError, match="another `earwitness train` is writing this run"):
+                training.train(store, tmp_path / "run", settings, cpu=True, resume=True)
+            assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+    settings = recipe.load(None, TINY)
+    training.train(store, tmp_path / "run", settings, cpu=True, observer=Curious())
+    training.train(store, tmp_path / "run", settings, cpu=True, resume=True)
+
+
 def test_a_finished_run_resumes_into_nothing(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "run")
     before = (tmp_path / "run/model/model.safetensors").read_bytes()

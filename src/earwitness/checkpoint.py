@@ -5,6 +5,8 @@ A checkpoint is one file: weights, the optimiser's state, and the place in the r
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -198,4 +200,11 @@ def _save(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, 
     # Contiguous copies: safetensors keeps neither channels-last strides nor two names for one memory.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with files.atomic_path(path) as temporary:
-        save_file(plain, temporary, {"earwitness": json.dumps(dict(header))})
+        try:
+            save_file(plain, temporary, {"earwitness": json.dumps(dict(header))})
+        except SafetensorError as error:
+            # A full disk, for one, comes as text: "I/O error: No space left on device (os error 28)".
+            number = re.search(r"os error (\d+)", str(error))
+            if not number:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None

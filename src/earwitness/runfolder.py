@@ -6,7 +6,8 @@ checkpoints/   the newest two               model/         what `tag` opens, wri
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +26,39 @@ _BINDING = {
 }
 
 
-def begin(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resume: bool) -> None:
-    """Claims a folder for the run that `head` describes, or finds in it the run to go on with.
+@contextmanager
+def held(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resume: bool) -> Iterator[None]:
+    """Holds a folder while the block runs: claims it for the run that `head` describes, or goes on with that run.
 
-    RunError where it holds a run and `resume` is not asked for, another run, or something else.
+    RunError where it holds a run and `resume` is not asked for, another run, or something else, and where another
+    process is writing it.
     """
-    path = folder / "run.json"
-    if path.is_file():
+    _refuse_what_is_there(folder, head, settings, resume=resume)
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    busy = RunError(f"{folder}: another `earwitness train` is writing this run; wait for it, or give another --out")
+    with files.lock(checkpoints / "lock", busy=busy):
+        _refuse_what_is_there(folder, head, settings, resume=resume)  # another may have begun meanwhile
+        files.remove_parts(folder)
+        files.remove_parts(checkpoints)
+        if not (folder / "run.json").is_file():
+            files.atomic_write(folder / "recipe.toml", recipe.dump(settings))
+            write_head(folder, head, finished=False)
+        yield
+
+
+def _refuse_what_is_there(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resume: bool) -> None:
+    """Raises RunError where a folder holds what is not to be gone on with, or cannot be."""
+    if (folder / "run.json").is_file():
         if not resume:
             raise RunError(f"{folder}: already holds a run; add --resume to go on, or give another --out")
         _refuse_another_run(folder, head, settings)
-    else:
-        # A run killed in this very function leaves the first two behind, and no more.
-        begun = {"recipe.toml", "checkpoints"}
-        found = list(folder.iterdir()) if folder.exists() else []
-        if any(entry.name not in begun and not entry.name.startswith(".part-") for entry in found):
-            raise RunError(f"{folder}: not a run, and not empty; give another folder to --out")
-    checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    for torn in (*folder.glob(".part-*"), *checkpoints.glob(".part-*")):
-        torn.unlink()
-    if not path.is_file():
-        files.atomic_write(folder / "recipe.toml", recipe.dump(settings))
-        write_head(folder, head, finished=False)
+        return
+    # A run killed before it was claimed leaves these behind, and no more.
+    begun = {"recipe.toml", "checkpoints"}
+    found = list(folder.iterdir()) if folder.exists() else []
+    if any(entry.name not in begun and not entry.name.startswith(".part-") for entry in found):
+        raise RunError(f"{folder}: not a run, and not empty; give another folder to --out")
 
 
 def write_head(folder: Path, head: Mapping[str, Any], *, finished: bool) -> None:

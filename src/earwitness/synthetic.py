@@ -7,6 +7,7 @@ The files lie as Kaggle gives FSDKaggle2019. All chance of a clip follows from (
 before it.
 """
 
+import io
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -286,17 +287,23 @@ def write_clip(folder: Path, plan: Planned) -> None:
     """Writes the 16-bit wav of a planned clip into its split's folder, unless it is there already."""
     wav = folder / SPLITS[plan.split] / plan.fname
     if not wav.is_file():
-        with files.atomic_path(wav) as unfinished:
-            soundfile.write(unfinished, recording(plan), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        # By way of the memory: what is the matter with the disk, libsndfile does not say.
+        whole = io.BytesIO()
+        soundfile.write(whole, recording(plan), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        files.atomic_write(wav, whole.getvalue())
 
 
 def _refuse_another_dataset(folder: Path) -> None:
-    """Raises TableError for a folder with a dataset's tables that are not this set's: they would be lost."""
-    there = [name for name in (_VOCABULARY, *_TABLES) if (folder / name).exists()]
+    """Raises TableError for a folder with a dataset's tables that are not this set's: they would be lost, or hidden."""
     vocabulary = folder / _VOCABULARY
-    if there and not (vocabulary.is_file() and vocabulary.read_bytes() == tables.vocabulary_text(CLASSES).encode()):
+    if vocabulary.is_file() and vocabulary.read_bytes() == tables.vocabulary_text(CLASSES).encode():
+        return
+    there = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".")) if folder.is_dir() else []
+    for name in (one for one in (_VOCABULARY, *_TABLES) if one in there):
+        raise TableError(f"{folder / name}: of another dataset, and would be written over; give a folder of its own")
+    for name in (one for one in there if one not in SPLITS):
         raise TableError(
-            f"{folder / there[0]}: of another dataset, and would be written over; give a folder of its own"
+            f"{folder / name}: not of this sound set, which would hide it; give a folder of its own"
         )
 
 

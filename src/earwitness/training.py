@@ -131,11 +131,7 @@ class _Run:
         self._store, self._folder, self._settings, self._observer = store, folder, settings, observer
         self._plan = runplan.plan(store, settings, fold=fold, start=begin, world=self._accelerator.num_processes)
         self._head = self._plan.head(self._device, processes=self._accelerator.num_processes)
-        if self._accelerator.is_main_process:
-            runfolder.begin(folder, self._head, settings, resume=resume)
-        self._accelerator.wait_for_everyone()
-        for remark in self._plan.remarks(self._device) if self._accelerator.is_main_process else ():
-            observer.note(remark)
+        self._resume = resume
         bfloat16 = devices.in_bfloat16(settings.training.precision, self._device)
         self._network = checkpoint.new_network(settings, classes=len(store.vocabulary), mixed_precision=bfloat16).on(
             self._device
@@ -147,6 +143,16 @@ class _Run:
 
     def carry_out(self) -> Path:
         """Does all that is left of the run and writes the model; returns the model's folder."""
+        if not self._accelerator.is_main_process:
+            self._accelerator.wait_for_everyone()
+            return self._carry_out()
+        with runfolder.held(self._folder, self._head, self._settings, resume=self._resume):
+            self._accelerator.wait_for_everyone()
+            for remark in self._plan.remarks(self._device):
+                self._observer.note(remark)
+            return self._carry_out()
+
+    def _carry_out(self) -> Path:
         newest = next(iter(checkpoint.checkpoints(self._checkpoints)[::-1]), None)
         begin = checkpoint.place_of(newest) if newest else Place(1, 0)
         if newest:
@@ -245,18 +251,24 @@ class _Run:
         labels: relabelling.ClipLabels | None,
         average: AveragedModel | None,
     ) -> None:
-        """Reports a step, and evaluates and saves where it is time: in that order, so that a save covers them all."""
+        """Reports a step, and evaluates and saves where it is time: in that order, so that a save covers them all.
+
+        An observer that is stopped while it is told of a step stops the run after that, saved.
+        """
         if not self._accelerator.is_main_process:
             return
-        last = done == stage.steps
-        self._observer.stepped(metrics)
+        last, stopped = done == stage.steps, False
+        try:
+            self._observer.stepped(metrics)
+        except KeyboardInterrupt:
+            stopped = True
         assert self._metrics is not None
         if last or done % _LOG_EVERY_STEPS == 0:
             self._metrics.add(asdict(metrics))
         training = self._settings.training
         if last or (training.evaluate_every_steps and done % training.evaluate_every_steps == 0):
             self._evaluate(metrics.step)
-        if last or done % training.checkpoint_every_steps == 0:
+        if last or stopped or done % training.checkpoint_every_steps == 0:
             self._metrics.flush()
             checkpoint.save_checkpoint(
                 self._checkpoints,
@@ -266,6 +278,8 @@ class _Run:
                 clip_labels=torch.from_numpy(labels.labels) if labels else None,
                 average=average,
             )
+        if stopped:
+            raise KeyboardInterrupt
 
     def _evaluate(self, step: int) -> None:
         """Tags the held-out fold with the tagger that users get, and notes its lwlrap."""

@@ -111,6 +111,11 @@ def _in_pool(paths: Iterable[str], features: recipe.Features, workers: int) -> I
             result = future.result()
             queue.extend(submitted(1))
             yield path, result
+    except (KeyboardInterrupt, GeneratorExit):
+        # Nobody waits for what is under way, which may take minutes; the workers write nothing themselves.
+        for process in dict(pool._processes or {}).values():  # Python 3.14 has terminate_workers for it
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,8 +1,11 @@
 """The verb `train`, and how a run is shown."""
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -82,7 +85,10 @@ def train(
 
 
 class TrainingBar:
-    """Shows a run: a bar with loss, rate, pseudo-labels and time left on a terminal; plain lines elsewhere."""
+    """Shows a run: a bar with loss, rate, pseudo-labels and time left on a terminal; plain lines elsewhere.
+
+    Control-C stops the run after the step under way, which is saved; a second one at once.
+    """
 
     _PLAIN_EVERY_STEPS = 100
 
@@ -100,13 +106,29 @@ class TrainingBar:
         self._task: TaskID | None = None
         self._state, self._lwlrap = "", ""
         self._total = 0
+        self._stopping = False
+        self._on_interrupt: Any = None
 
     def __enter__(self) -> "TrainingBar":
         self.bar.start()
+        # In a team of processes Control-C comes to all of them, and none may wait for one that has stopped.
+        if os.environ.get("WORLD_SIZE", "1") == "1" and threading.current_thread() is threading.main_thread():
+            self._on_interrupt = signal.signal(signal.SIGINT, self._stop_after_step)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._let_go()
         self.bar.stop()
+
+    def _stop_after_step(self, *_: object) -> None:
+        self._let_go()
+        self._stopping = True
+        say("stopping after this step, which is saved; once more stops at once")
+
+    def _let_go(self) -> None:
+        if self._on_interrupt is not None:
+            signal.signal(signal.SIGINT, self._on_interrupt)
+            self._on_interrupt = None
 
     def begun(self, *, done: int, total: int) -> None:
         self._total = total
@@ -128,6 +150,8 @@ class TrainingBar:
         self.bar.update(self._task, description=stage, completed=metrics.step, state=state)
         if not output.is_terminal and metrics.step % self._PLAIN_EVERY_STEPS == 0:
             say(f"{stage}, step {metrics.step} of {self._total}: {state}")
+        if self._stopping:
+            raise KeyboardInterrupt
 
     def evaluated(self, step: int, overall: float) -> None:
         assert self._task is not None

@@ -30,6 +30,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
+    except UnicodeError:
+        raise ReviewError(f"{host}:{port}: no name of a machine; give another --host") from None
     except OSError as error:
         advice = {
             errno.EADDRINUSE: "taken by another program; give another --port, or 0 for any",

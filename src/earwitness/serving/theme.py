@@ -4,17 +4,29 @@ from typing import Any
 
 # Fonts of the machine: Gradio's own are fetched from elsewhere.
 _FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
-# Gradio's teal, but darker from the middle on, of which text and what is under white text are made: theirs has a
-# contrast of 2.5 to 1 on white, where 4.5 can be read by nearly all.
-_TEAL = {
-    "c50": "#f0fdfa", "c100": "#ccfbf1", "c200": "#99f6e4", "c300": "#5eead4", "c400": "#0f766e", "c500": "#0f6b64",
-    "c600": "#115e59", "c700": "#134e4a", "c800": "#12443e", "c900": "#0d3733", "c950": "#082826",
-}  # fmt: skip
+# Gradio writes in the middle of a hue, of which teal's has a contrast of 2.5 to 1 on white; 4.5 can be read by nearly
+# all, and 3 is enough for bars and signs.
+_DARKER = {
+    "block_label_text_color": "*primary_700",
+    "block_title_text_color": "*primary_700",
+    "block_label_background_fill_dark": "*primary_800",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+    "body_text_color_subdued": "*neutral_600",
+    "color_accent": "*primary_600",
+    "stat_background_fill": "*primary_600",
+    **{f"link_text_color{state}": "*primary_700" for state in ("", "_active", "_hover", "_visited")},
+    **{f"link_text_color{state}_dark": "*primary_300" for state in ("", "_active", "_hover", "_visited")},
+}
 
 
 def theme() -> Any:
     """Returns the theme of both pages."""
     import gradio as gr
 
-    hue = gr.themes.Color(name="dark_teal", **_TEAL)
-    return gr.themes.Soft(primary_hue=hue, secondary_hue=hue, neutral_hue="slate", font=_FONTS, font_mono=_FONTS)
+    look = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS).set(**_DARKER)
+    # The player writes in this grey by its own name, on white as on black.
+    look.neutral_400, look.neutral_400_dark = look.neutral_500, look.neutral_400
+    return look

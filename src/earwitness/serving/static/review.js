@@ -530,7 +530,12 @@ function goAway() {
 function comeBack(event) {
   if (!event.persisted || !state.reviewer) return;
   state.holder = newHolder(); // letting go of the old one's clips may still be on its way
-  send("next");
+  takeAgain();
+}
+
+function takeAgain() { // after what was under way as the page was left
+  if (state.busy) setTimeout(takeAgain, 200);
+  else send("next");
 }
 
 function attachKeys() {
