@@ -592,6 +592,7 @@ NONSENSE = {
     "recipe and store differ": (("train", "STORE", "--out", "r", *MEL_64), "features.mel_bands is 128, not 64"),
     "no model": (("tag", "no/such", "DATASET"), "no/such: not a model"),
     "a dataset for a model": (("tag", "DATASET", "DATASET"), "not a model, it has no config.json"),
+    "export a table": (("export", "DATASET/train_curated.csv"), "not a model, it has no config.json"),
     "nothing to tag": (("tag", "MODEL"), "Missing argument 'PATH'"),
     "tag what is not there": (("tag", "MODEL", "no/such.wav"), "no/such.wav: no such file or folder; give sound files"),
     "tag a folder without sounds": (("tag", "MODEL", "MODEL"), "no sound files there"),
@@ -611,7 +612,7 @@ NONSENSE = {
     "no megabytes": (("serve", "MODEL", "--largest-mb", "nan"), "--largest-mb"),
     "endless megabytes": (("serve", "MODEL", "--largest-mb", "inf"), "--largest-mb"),
     "windows far apart": (("tag", "MODEL", "DATASET", "--hop-frames", "9" * 30), "--hop-frames"),
-    "a name too long": (("tag", "MODEL", "x" * 5_000), "File name too long"),
+    "a name too long": (("tag", "MODEL", "x" * 5_000), "no such file or folder"),
 }  # fmt: skip
 
 
@@ -705,6 +706,8 @@ def test_nothing_that_a_call_reads_is_written_over(
     link.symlink_to(sound)
     clips = tmp_path / "clips.csv"
     clips.write_text(f"fname,labels,split\n{sound},Bark,test\n")
+    heard = tmp_path / "heard.json"
+    heard.write_text("{}")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     read_here = "it is read here, and would be overwritten; choose another name"
     for arguments, words in (
@@ -715,11 +718,106 @@ def test_nothing_that_a_call_reads_is_written_over(
         (("evaluate", "--scores", first, own_dataset, "--csv", first), read_here),
         (("evaluate", model, clips, "--out", clips), read_here),
         (("export", model, "--out", model / "model.safetensors"), read_here),
+        (("export", model, "--out", clips), "clips.csv: it holds something else, which would be lost; give another"),
+        (("prepare", clips, "--out", "s", "--json", clips), read_here),
+        (("prepare", clips, "--out", "s", "--corrections", heard, "--json", heard), read_here),
+        (("prepare", clips, "--out", "s", "--decisions", heard, "--json", heard), read_here),
+        (("estimate", clips, "--out", "x", "--system", "demo", "--json", clips), read_here),
         (("evaluate", model, own_dataset, "--out", "x", "--csv", tmp_path / "x"), "it was given for two outputs"),
     ):
         monkeypatch.chdir(tmp_path)
         assert words in refusal(earwitness(*arguments))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_figures_replace_nothing_but_figures(
+    tiny_model: Path,
+    tiny_store: Path,
+    own_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    earwitness: Earwitness,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = shutil.copytree(tiny_store, tmp_path / "store")
+    (tmp_path / "cut.json").write_text('{"lwlrap": 0.')
+    (tmp_path / "empty.json").touch()
+    (own_dataset / "info.json").write_text('{"12.wav": {"title": "a bark"}}')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    lost = "it holds something else, which would be lost; give another name, or delete it"
+    made = "which is written here; choose another name"
+    for arguments, words in (
+        (("evaluate", tiny_model, own_dataset, "--json", own_dataset / "train_curated.csv"), lost),
+        (("evaluate", tiny_model, own_dataset, "--json", own_dataset / "test" / "test0.wav"), lost),
+        (("evaluate", tiny_model, own_dataset, "--json", own_dataset / "info.json"), lost),
+        (("evaluate", tiny_model, store, "--json", store / "store.json"), lost),
+        (("evaluate", tiny_model, store, "--json", "cut.json"), lost),
+        (("prepare", own_dataset, "--out", store, "--json", store / "clips.csv"), made),
+        (("prepare", own_dataset, "--out", "new", "--json", "new/clips.csv"), "it lies in new, " + made),
+        (("download", "ESC-50", "--json", "ESC-50/meta/esc50.csv"), "it lies in ESC-50, " + made),
+    ):
+        assert words in refusal(earwitness(*arguments))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        assert earwitness("evaluate", tiny_model, store, "--json", "empty.json").status == 0
+    assert earwitness("prepare", own_dataset, "--out", store, "--json", "empty.json").status in (0, 1)
+    assert "kept" in json.loads((tmp_path / "empty.json").read_text())
+
+
+@LINUX
+def test_figures_go_to_a_device_or_a_pipe(tiny_model: Path, tiny_store: Path, tmp_path: Path) -> None:
+    call = ("evaluate", tiny_model, tiny_store, "--threads", 1, "--json")
+    ended = program(*call, "/dev/stdout")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    said, brace, figures = ended.stdout.partition("{")
+    assert json.loads(brace + figures)["lwlrap"] and "mean average precision" in said
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run(command(*call, "/dev/stdout"), stdout=log, check=True, timeout=60)
+    assert (tmp_path / "log").read_text() == ended.stdout
+    assert program(*call, "/dev/null").stdout == said
+    assert Path("/dev/null").is_char_device()
+
+
+@LINUX
+def test_a_table_or_a_model_goes_to_no_device(tiny_model: Path, tiny_store: Path, earwitness: Earwitness) -> None:
+    for arguments in (("evaluate", tiny_model, tiny_store, "--csv"), ("export", tiny_model, "--out")):
+        assert refusal(earwitness(*arguments, "/dev/null")) == "/dev/null: not an ordinary file; choose another name"
+
+
+@LINUX
+def test_a_link_to_itself_is_one_line(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
+    loop = tmp_path / "loop.csv"
+    loop.symlink_to(loop)
+    message = refusal(earwitness("tag", tiny_model, folder, "--out", loop))
+    assert message == f"{loop}: a link that leads back to itself; choose another name"
+
+
+def test_tables_are_written_under_names_of_tables_alone(
+    two_tables: tuple[Path, Path], tiny_model: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    for name, words in (("m.wav", "that is the name of a sound file"), ("m.xls", "no table is written as .xls")):
+        for arguments in (
+            ("ensemble", *two_tables, "--out"),
+            ("evaluate", tiny_model, tiny_store, "--out"),
+            ("evaluate", tiny_model, tiny_store, "--csv"),
+        ):
+            assert words in refusal(earwitness(*arguments, tmp_path / name))
+            assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("tag", "MODEL", ""), "argument 3"),
+        (("prepare", ""), "argument 2"),
+        (("prepare", "data", "--out", ""), "--out"),
+        (("prepare", "data", "--out="), "--out"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    arguments: tuple[str, ...], what: str, earwitness: Earwitness
+) -> None:
+    assert refusal(earwitness(*arguments)).startswith(f"{what} is empty, as from a variable that is not set: fill it")
 
 
 def test_a_file_that_may_not_be_written_to_is_not_replaced(

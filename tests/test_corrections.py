@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from earwitness import corpus, layouts, recipe
 from earwitness.corrections import Corrected, correct
-from earwitness.dataset import Dataset
+from earwitness.dataset import Dataset, Problem
 from earwitness.errors import TableError
 from earwitness.reviewing.decision import Decision
 from earwitness.tables import read_rows, write_csv
@@ -63,8 +64,43 @@ def test_later_files_win(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_names_that_no_clip_has_are_told(dataset: Dataset, tmp_path: Path) -> None:
-    said = {"x.wav": "Bark", "noisy0": "remove", "noisy1.wav": "Purr"}
-    assert corrected(dataset, tmp_path, said).unknown == ("x.wav", "noisy0")
+    said = {"x.wav": "Bark", "oisy0.wav": "remove", "noisy1.wav": "Purr"}
+    assert corrected(dataset, tmp_path, said).unknown == ("x.wav", "oisy0.wav")
+
+
+def named(dataset: Dataset, *fnames: str) -> Dataset:
+    """A dataset of as many of the clips, so named."""
+    clips = tuple(replace(clip, fname=fname) for fname, clip in zip(fnames, dataset.clips, strict=False))
+    return replace(dataset, clips=clips)
+
+
+def test_names_in_another_spelling_are_the_one_clips_that_they_fit(dataset: Dataset, tmp_path: Path) -> None:
+    own = named(dataset, "d/V\u00f6gel.wav", "b.wav", "c.wav", "C.WAV", "e.wav", "f.wav")
+    said = {
+        "d\\Vo\u0308gel.WAV": "Purr", "b": "Purr", "c.Wav": "Purr",
+        "e.wav": "Purr", "e.mp3": "remove", "f": "remove", "f.ogg": "Purr",
+    }  # fmt: skip
+    found = corrected(own, tmp_path, said)
+    changed = {clip.fname for clip, old in zip(found.dataset.clips, own.clips, strict=True) if clip != old}
+    assert changed == {"d/V\u00f6gel.wav", "b.wav", "e.wav"} and labels_of(found.dataset)["e.wav"] == ("Purr",)
+    assert found.unknown == ("c.Wav", "e.mp3", "f", "f.ogg"), "several may be meant, or it is somebody else's"
+
+
+@pytest.mark.parametrize("among", ["problems", "left_out"])
+def test_what_is_said_of_a_file_that_yields_no_clip_is_of_no_other(
+    dataset: Dataset, tmp_path: Path, among: str
+) -> None:
+    gone = (Problem("noisy0.mp3", "noisy", Path("noisy0.mp3"), "empty"),)
+    own = replace(dataset, problems=gone) if among == "problems" else replace(dataset, left_out=gone)
+    found = corrected(own, tmp_path, {"noisy0.mp3": "remove", "noisy1.mp3": "remove"})
+    assert labels_of(own).keys() - labels_of(found.dataset).keys() == {"noisy1.wav"}
+    assert found.unknown == ("noisy0.mp3",)
+
+
+def test_a_reviewers_names_may_be_spelt_otherwise(dataset: Dataset) -> None:
+    decision = Decision("noisy", "NOISY0", ("Purr",), "Anna", "changed", "1")
+    found = correct(dataset, (), [(Path("review"), [decision])])
+    assert (found.reviewed, labels_of(found.dataset)["noisy0.wav"]) == (1, ("Purr",))
 
 
 def test_what_was_said_of_another_dataset_is_refused(dataset: Dataset, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from earwitness.labels import Vocabulary
 from earwitness.layouts import read_dataset
 from earwitness.lwlrap import bootstrap_interval, lwlrap
 from earwitness.tables import read_rows, read_scores, write_scores
+from earwitness.tagging import Tagged
 
 FSDKAGGLE2019 = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdkaggle2019"
 THREE = Vocabulary(("Bark", "Meow", "Purr"))
@@ -170,6 +172,29 @@ def test_a_longer_end_counts_before_a_shorter_one():
     assert named_as(clips, ["d/a.wav", "d/Bark/a.wav"]) == ("a.wav", "Bark/a.wav")
 
 
+@pytest.mark.parametrize(
+    ("rows", "clips"),
+    [
+        (["Vo\u0308gel.wav", "take.2", "c.FLAC"], ["d/V\u00f6gel.wav", "take.2.wav", "c.wav"]),
+        (["D\\Vo\u0308gel", "/x/take.2.mp3", "c.txt"], ["d/V\u00f6gel.wav", "take.2.wav", "c.txt"]),
+        (["c.wav", "c.flac", "C.wav"], ["c.wav", "c.flac", "C.wav"]),  # the clip has its row
+        (["C.wav", "c.mp3"], ["c.wav", "c.mp3"]),  # accents and letter case before suffixes
+        (["take.2.ogg", "take.2.mp3", "take"], ["take.2.ogg", "take.2.mp3", "take"]),  # either may be meant
+        (["e.flac", "E.wav"], ["e.flac", "E.wav"]),
+    ],
+)
+def test_rows_are_found_by_another_spelling_where_one_clip_alone_fits(rows, clips):
+    own = clips_named("d/V\u00f6gel.wav", "take.2.wav", "c.wav", "e.mp3", "e.ogg", "f/e.WAV", "g/e.wav")
+    assert named_as(own, rows) == tuple(clips)
+
+
+def test_a_table_of_files_fits_a_set_that_spells_them_otherwise(tmp_path):
+    source = SimpleNamespace(clips=clips_named("V\u00f6gel.wav", "b", "c.mp3"), vocabulary=THREE)
+    scores = np.arange(9.0).reshape(3, 3)
+    write_scores(tmp_path / "s.csv", ["c.wav", "Vo\u0308gel.wav", "b.wav"], scores, THREE)
+    np.testing.assert_array_equal(given_scores(tmp_path / "s.csv", source, tmp_path).scores, scores[[1, 2, 0]])
+
+
 def test_a_table_of_paths_fits_a_set_of_folders(tmp_path):
     source = SimpleNamespace(clips=CLIPS, vocabulary=THREE)
     scores = np.arange(12.0).reshape(4, 3)
@@ -281,6 +306,26 @@ def test_labels_the_model_does_not_know_are_refused_before_anything_is_scored(ti
         ) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_labels_may_have_their_accents_encoded_otherwise_than_the_models(tiny_dataset):
+    class Deaf:
+        """A tagger that knows birds, by the name that a keyboard writes, and another class by two."""
+
+        vocabulary = Vocabulary(("Bark", "V\u00f6gel", "M\u1ed3", "M\u00f4\u0300"))
+
+        def tag_many(self, paths):
+            return (Tagged(path, np.zeros(4), None) for path in paths)
+
+    def labelled(*labels):
+        dataset = read_dataset(tiny_dataset)
+        return replace(dataset, clips=(replace(dataset.by_role("test")[0], labels=labels),))
+
+    (clip,) = score_dataset(Deaf(), labelled("Bark", "Vo\u0308gel", "V\u00f6gel", "M\u1ed3")).clips
+    assert clip.labels == ("Bark", "V\u00f6gel", "M\u1ed3")
+    for label in ("v\u00f6gel", "Mo\u0302\u0300"):
+        with pytest.raises(TableError, match="labels that the model does not know"):
+            score_dataset(Deaf(), labelled(label))
 
 
 def test_a_model_may_know_more_classes_than_the_test_set_has(tagger, own_dataset):

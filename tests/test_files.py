@@ -1,12 +1,13 @@
 """Atomic files: whole or not there, and nothing left behind."""
 
+import errno
 import stat
 import sys
 
 import pytest
 
 from earwitness.errors import TableError, some_of
-from earwitness.files import atomic_path, atomic_write, lock, read_json, remove_parts, whole_lines
+from earwitness.files import atomic_path, atomic_write, lock, naming, read_json, remove_parts, whole_lines
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -49,6 +50,23 @@ def test_failure_leaves_the_old_file_and_no_part(tmp_path, error):
         raise error
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["file"]
+
+
+def test_a_full_disk_names_the_innermost_file(tmp_path):
+    """Never the temporary one, which nobody has given."""
+    for named in (None, tmp_path / ".part-0123456789abcdef.csv"):
+        with pytest.raises(OSError) as full, naming(tmp_path / "table"), atomic_path(tmp_path / "inner"):
+            raise OSError(errno.ENOSPC, "No space left on device", named)
+        assert full.value.filename == str(tmp_path / "inner")
+
+
+@POSIX
+@pytest.mark.parametrize("below", ["", "file"])
+def test_a_link_to_itself_leads_nowhere(tmp_path, below):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OSError, match="leads back to itself"):
+        atomic_write(tmp_path / "loop" / below, "x")
+    assert (tmp_path / "loop").is_symlink()
 
 
 def test_what_a_killed_process_left_can_be_removed(tmp_path):

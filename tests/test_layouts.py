@@ -134,8 +134,9 @@ def test_exact_name_wins_and_any_is_taken_exactly(tmp_path):
         ("0,Bark\n1,Bark\n", r"vocabulary\.csv: 'Bark' stands twice"),
         ("0\n", r"line 1: expected '0,name', found '0'"),
         ("", r"vocabulary\.csv: the vocabulary is empty"),
-        ('0,"Owl, barn"\n', r"vocabulary\.csv: the class 'Owl, barn' holds a comma .* write its name without"),
-        ("0,Owl;barn\n", r"vocabulary\.csv: the class 'Owl;barn' holds a comma or a semicolon"),
+        ('0,"Owl, barn"\n', r"vocabulary\.csv: the class 'Owl, barn' holds a comma, .* write its name without"),
+        ('0,"Owl\nbarn"\n', r"vocabulary\.csv: the class 'Owl\\nbarn' holds a comma, a semicolon or a line end"),
+        ("0,Owl;barn\n", r"vocabulary\.csv: the class 'Owl;barn' holds a comma, a semicolon or a line end"),
     ],
 )
 def test_vocabulary_that_is_none(tmp_path, vocabulary, complaint):
@@ -336,7 +337,7 @@ def test_urbansound8k(tmp_path):
 
 def test_a_known_layout_without_rows_is_still_that_layout(tmp_path):
     put(tmp_path, {"meta/esc50.csv": "filename,fold,target,category\n", "Bark/a.wav": ""})
-    with pytest.raises(TableError, match="no row of its tables has a label"):
+    with pytest.raises(TableError, match="no usable clip: its tables have no rows"):
         read_dataset(tmp_path)
 
 
@@ -388,6 +389,24 @@ def test_a_name_that_is_no_text_is_a_problem(tmp_path):
     assert [clip.fname for clip in dataset.clips] == ["Bark/a.wav", "Meow/a.wav"]
     (problem,) = dataset.problems
     assert problem.fname == r"Bark/\xff.wav" and r"Bark/\xff.wav is no name in UTF-8" in problem.what
+    assert dataset.remarks == ()
+    (tmp_path / os.fsdecode(b"\xfe.wav")).write_text("")
+    (remark,) = read_dataset(tmp_path).remarks
+    assert remark == rf"1 sound file in no class's folder, so not read; the first is {tmp_path}/\xfe.wav"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [(b"\xff.wav", r"in no folder, the first \xff.wav:"), (b"a/\xff/b.wav", r"deeper, as a/\xff/b.wav:")],
+)
+def test_a_name_that_is_no_text_is_told_as_text(tmp_path, name, told):
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    with pytest.raises(TableError) as caught:
+        read_dataset(tmp_path)
+    assert told in str(caught.value)
 
 
 def test_folders_of_roles_and_classes(tmp_path):
@@ -565,6 +584,41 @@ def test_a_name_as_it_is_goes_before_another_spelling_and_two_of_these_are_none(
     assert "no sound file BB.wav" in only_problem(dataset).what
 
 
+def test_a_link_that_leads_nowhere_hides_no_other_file(tmp_path):
+    root = put(tmp_path, {"clips.csv": "fname,labels\nb.wav,Bark\na.wav,Bark\n", "b.wav": ""})
+    (root / "a.wav").symlink_to("a.wav")
+    assert [clip.fname for clip in read_dataset(root).clips] == ["b.wav", "a.wav"], "reading a.wav says what is wrong"
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("x" * 300, "File name too long"), ("closed/deep", "Permission denied")],
+)
+def test_a_folder_that_cannot_be_searched_is_the_trouble_of_its_rows(tmp_path, monkeypatch, folder, why):
+    scandir, stat = os.scandir, Path.stat
+
+    def refuse(path):  # permissions say nothing to root
+        if "closed/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", lambda path: (refuse(path), scandir(path))[1])
+    monkeypatch.setattr(Path, "stat", lambda path, **how: (refuse(path), stat(path, **how))[1])
+    table = f"fname,labels\n{folder}/a.wav,Bark\nb.wav,Bark\nnone/a.wav,Bark\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "b.wav": ""}))
+    assert [clip.fname for clip in dataset.clips] == ["b.wav"]
+    closed, absent = dataset.problems
+    assert f"clips.csv line 2, fname: no sound file {folder}/a.wav in" in closed.what
+    assert closed.what.endswith(f"; its folder cannot be searched ({why})")
+    assert absent.what.endswith("or delete the row")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " \n\n"])
+def test_a_line_end_in_a_cell_separates_labels(tmp_path, end):
+    table = f'fname,labels,recording\na.wav,"Bark{end}Meow;Purr","r{end}s"\n'.encode()
+    (clip,) = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""})).clips
+    assert (clip.labels, clip.recordings) == (("Bark", "Meow", "Purr"), ("r", "s"))
+
+
 @pytest.mark.parametrize("row", ["b.wav;K\u00e4fer;\r\n".encode("cp1252"), b'b.wav;"Bark\n'], ids=["cp1252", "quote"])
 def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp_path, row):
     table = b"fname;labels;split\r\na.wav;Bark;\r\n" + row
@@ -622,6 +676,10 @@ def test_a_name_as_it_should_be_goes_before_another_and_a_split_before_what_was_
     dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": ""}))
     assert [(clip.fname, clip.labels, clip.role) for clip in dataset.clips] == [("a.wav", ("Bark",), "curated")]
     assert dataset.remarks == ("clips.csv: columns that are not read: file, tag, verified",)
+    put(tmp_path, {"clips.csv": "fname,Labels,labels,Split,split\na.wav,Bark,Meow,test,train\n"})
+    dataset = read_dataset(tmp_path)
+    assert [(clip.labels, clip.role) for clip in dataset.clips] == [(("Meow",), "curated")]
+    assert dataset.remarks == ("clips.csv: columns that are not read: Labels, Split",)
     put(tmp_path, {"clips.csv": "fname,labels,checked\na.wav,Bark,yes\na.flac,Bark,perhaps\n"})
     complaint = "clips.csv line 3, checked: unknown checked 'perhaps': use one of 1, yes, true, x, 0, no, false"
     assert complaint in only_problem(read_dataset(tmp_path)).what
@@ -857,8 +915,9 @@ def test_an_unknown_split_is_a_problem_of_its_row_alone(tmp_path):
         ),
         ("fname,labels,labels\na.wav,Bark,Bark\n", r"more than one column 'labels' .*: leave one"),
         ("", r"clips\.csv: empty"),
-        ("fname,labels\n", r"no row of its tables has a label"),
+        ("fname,labels\n", r"no usable clip: its tables have no rows: write one for each clip"),
         ("fname,labels\na.wav,\n", r"no row of its tables has a label"),
+        ("fname,labels,split\na.wav,,unlabelled\n", r"no row of its tables has a label"),
         ("fname,labels\ngone.wav,Bark\n", r"no usable clip: the first of 1 problems: .*clips\.csv line 2, fname"),
         ("fname,labels\na.wav,Bark,Meow\n", r"no usable clip: the first of 1 problems: .*line 2: 3 cells under"),
         (
@@ -893,9 +952,12 @@ def test_table_that_cannot_be_used(tmp_path, table, complaint):
     assert "\n" not in str(caught.value)
 
 
-def test_header_alone_under_a_stated_vocabulary(tmp_path):
-    with pytest.raises(TableError, match="no usable clip: its tables are empty"):
-        read_dataset(put(tmp_path, {"clips.csv": "fname,labels\n", "vocabulary.csv": "0,Bark\n"}))
+def test_no_row_or_no_label_under_a_stated_vocabulary(tmp_path):
+    root = put(tmp_path, {"clips.csv": "fname,labels\n", "vocabulary.csv": "0,Bark\n", "a.wav": ""})
+    with pytest.raises(TableError, match="no usable clip: its tables have no rows"):
+        read_dataset(root)
+    with pytest.raises(TableError, match="no usable clip: none has a label"):
+        read_dataset(put(root, {"clips.csv": "fname,labels,split\na.wav,,unlabelled\n"}))
 
 
 def test_no_dataset_there(tmp_path):

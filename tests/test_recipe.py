@@ -58,6 +58,9 @@ def test_overrides_come_after_the_file(tmp_path: Path) -> None:
         (["stage2.shared=true", "stage2.apart=true"], ["stage2", "shared", "apart"]),
         (["features.fmax_hz=20000"], ["fmax_hz", "half of sample_rate_hz"]),
         (["stage2.pseudo_labels=masked"], ["masked", "cross-entropy"]),
+        (["training.seed=18446744073709551616"], ["training.seed", "less than or equal to 9223372036854775807"]),
+        (["stage1.ramp_epochs=inf"], ["stage1.ramp_epochs = inf", "finite"]),
+        (["augmentation.mixup_alpha=inf"], ["augmentation.mixup_alpha = inf", "finite"]),
         (["nonsense"], ["nonsense", "section.field=value"]),
         (["network.width=9", "stage1.noisy=-1", "loss.s=1"], ["network.width", "stage1.noisy", "loss.s"]),
     ],
@@ -69,6 +72,11 @@ def test_refusals_name_field_value_and_range_all_at_once(overrides: list[str], w
     assert "\n" not in message and ": :" not in message
     for word in words:
         assert word in message, message
+
+
+def test_a_file_of_windows_editor_begins_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[network]\nwidth = 0.5\n", "utf-8-sig")
+    assert recipe.load(tmp_path / "mine.toml").network.width == 0.5
 
 
 def test_one_override_may_stand_by_itself() -> None:

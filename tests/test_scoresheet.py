@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from conftest import CLASSES, tiny_recipe, tone
+from conftest import CLASSES, Earwitness, tiny_recipe, tone
 from earwitness import Tagger
 from earwitness.errors import TableError
 from earwitness.files import lock
@@ -132,6 +132,38 @@ def test_a_folder_whose_files_may_not_be_looked_at_ends_nothing(
     monkeypatch.setattr(Path, "is_file", closed)
     (bad,) = tag_to_csv(tagger, sound_files([folder]), tmp_path / "x.csv")
     assert bad.path.name == "d.wav" and "cannot be opened (Permission denied)" in str(bad.error)
+
+
+def test_a_path_that_leads_nowhere_or_may_not_be_looked_at_is_listed(
+    tagger: Tagger, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "gone.wav").symlink_to("nowhere.wav")
+    given = [folder / "b.wav", folder / "gone.wav", folder / "closed" / "d.wav"]
+    stat, lstat = os.stat, os.lstat
+
+    def refuse(path: Any) -> None:  # permissions say nothing to root
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", lambda path, **how: (refuse(path), stat(path, **how))[1])
+    monkeypatch.setattr(os, "lstat", lambda path, **how: (refuse(path), lstat(path, **how))[1])
+    bad = tag_to_csv(tagger, sound_files(given), tmp_path / "x.csv")
+    assert [one.path for one in bad] == given[1:]
+    assert "gone.wav: there is no such file" in str(bad[0].error)
+    assert "cannot be opened (Permission denied)" in str(bad[1].error)
+    assert [row[0] for row in rows(tmp_path / "x.csv")[1:]] == ["b.wav"]
+
+
+def test_a_file_that_may_not_be_read_ends_nothing(
+    tiny_model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness
+) -> None:
+    access = os.access
+    # Permissions say nothing to root.
+    monkeypatch.setattr(os, "access", lambda path, mode: "closed" not in str(path) and access(path, mode))
+    (folder / "closed.wav").write_bytes(b"")
+    answer = earwitness("tag", tiny_model, folder / "closed.wav", folder / "b.wav", "--threads", 1)
+    assert (answer.status, answer.out.split(":")[0]) == (1, "b.wav")
+    assert "closed.wav: " in answer.err and answer.err.endswith("files that could not be tagged: 1\n")
 
 
 def test_paths_stay_in_the_order_given_and_come_once(folder: Path) -> None:

@@ -264,7 +264,7 @@ class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]  # mypy skips sou
 def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
     # Bytes, where the system has them: a name may hold some that are not text in any encoding.
     name = os.fsencode(path) if os.name == "posix" else str(path)
-    with _quiet_c_stderr, _FrontToBack(name) as file:
+    with quiet_c_stderr, _FrontToBack(name) as file:
         promised = _promised_in_vain(file.extra_info)
         for block in _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, on_break):
             yield _Decoded(block, file.samplerate)
@@ -440,4 +440,4 @@ def _glibc_stderr() -> tuple[ctypes.c_void_p, int] | None:
     return (ctypes.c_void_p.in_dll(libc, "stderr"), null) if null else None
 
 
-_quiet_c_stderr = _QuietCStderr()
+quiet_c_stderr = _QuietCStderr()

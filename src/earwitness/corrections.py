@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import files
+from .clipnames import other_spellings
 from .dataset import UNLABELLED, Clip, Dataset, Problem
 from .errors import TableError, counted, some_of
 from .labels import Vocabulary
@@ -52,6 +53,7 @@ def correct(
 ) -> Corrected:
     """A dataset with the corrections of all files applied by fname, whatever a clip's role, then those of reviewers.
 
+    A name that no clip has is the one clip's that has it in another spelling (`clipnames.other_spellings`).
     Later files win, and reviewers over all files. Decisions never concern test clips; their role counts only where
     two clips have one fname. Clips without a label, of which files say nothing, get a reviewer's. A clip that goes is
     among `left_out` afterwards. What is spoken of is no longer known to be bad: whoever wrote it has heard the clip.
@@ -65,14 +67,16 @@ def correct(
     unknown: dict[str, None] = {}
     for path in paths:
         corrections = _read(path, dataset.vocabulary)
-        places = [[row for row in rows.get(fname, ()) if clips[row].role != UNLABELLED] for fname in corrections]
+        named = _named(corrections, rows, dataset)
+        places = [[row for row in rows.get(name, ()) if clips[row].role != UNLABELLED] for name in named]
         _refuse_strangers(path, tuple(corrections), places, dataset)
         for (fname, correction), found in zip(corrections.items(), places, strict=True):
             said |= dict.fromkeys(found, correction)
             unknown |= {} if found else {fname: None}
     for path, decisions in reviews:
         decided = tuple(settled(decisions).values())
-        places = [_rows_of(decision, rows.get(decision.fname, ()), clips) for decision in decided]
+        named = _named([decision.fname for decision in decided], rows, dataset)
+        places = [_rows_of(decision, rows.get(name, ()), clips) for decision, name in zip(decided, named, strict=True)]
         _refuse_strangers(path, tuple(decision.fname for decision in decided), places, dataset)
         for decision, found in zip(decided, places, strict=True):
             if found:
@@ -80,6 +84,15 @@ def correct(
             else:
                 unknown[decision.fname] = None
     return _applied(dataset, said, tuple(unknown))
+
+
+def _named(fnames: Iterable[str], clips: Iterable[str], dataset: Dataset) -> list[str]:
+    """The `fnames` as the `clips` are named, where that is clear."""
+    fnames = tuple(fnames)
+    # A file that yields no clip is none of those that are named nearly as it is.
+    strangers = set(fnames).difference(clips, (gone.fname for gone in dataset.problems + dataset.left_out))
+    spelt = other_spellings(strangers, set(clips).difference(fnames))
+    return [spelt.get(fname, fname) for fname in fnames]
 
 
 def _refuse_strangers(path: Path, fnames: Sequence[str], places: Sequence[Sequence[int]], dataset: Dataset) -> None:

@@ -17,7 +17,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from . import checkpoint, corpus, logmel, patches, recipe, stages, tagging, windowed
+from . import audio, checkpoint, corpus, logmel, patches, recipe, stages, tagging, windowed
 from .dataset import Dataset
 from .devices import in_bfloat16
 from .errors import RunError
@@ -125,7 +125,8 @@ def seconds_of(path: Path) -> float:
     size = path.stat().st_size
     try:
         # Bytes, where the system has them: a name may hold some that are not text in any encoding.
-        told = float(soundfile.info(os.fsencode(path) if os.name == "posix" else str(path)).duration)
+        with audio.quiet_c_stderr:
+            told = float(soundfile.info(os.fsencode(path) if os.name == "posix" else str(path)).duration)
     except (RuntimeError, OSError, TypeError):  # TypeError: a headerless .raw
         return size / _USUAL_BYTES_A_SECOND
     return min(told, size / _FEWEST_BYTES_A_SECOND)

@@ -1,8 +1,9 @@
 """How good a table of scores is: overall, per class, and on each part of the test set."""
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -158,8 +159,7 @@ def score_dataset(
     `on_clip(done, total)` is called after each clip. Raises TableError where there is no test clip to score, or one
     has a label that the model does not know.
     """
-    clips = dataset.by_role("test")
-    _require_test_clips(clips, tagger.vocabulary, dataset.root)
+    clips = _known_test_clips(dataset.by_role("test"), tagger.vocabulary, dataset.root)
     good: list[tuple[Clip, NDArray[np.float64]]] = []
     problems = [problem for problem in dataset.problems if problem.role in ("test", "")]
     for done, (clip, tagged) in enumerate(zip(clips, tagger.tag_many(clip.path for clip in clips), strict=True), 1):
@@ -182,8 +182,7 @@ def score_store(
     """
     refuse_other_features(store.path, store.features, tagger.recipe.features)
     rows = store.rows("test")
-    clips = tuple(store.clips[row] for row in rows)
-    _require_test_clips(clips, tagger.vocabulary, store.path)
+    clips = _known_test_clips([store.clips[row] for row in rows], tagger.vocabulary, store.path)
     scores: list[NDArray[np.float64]] = []
     for row in rows:
         scores.append(tagger.scores_of_log_mel(store.log_mel(int(row))))
@@ -196,11 +195,10 @@ def given_scores(table: Path, source: Store | Dataset, where: Path) -> Scored:
 
     It has all test clips, or all of one part of the test set: then it is judged on that part. Its columns are the
     classes, in any order. A row is a clip's where its fname is, else where one of both names is the end of the other,
-    as `tag` names files and as a store of folders names clips (`named_as`).
+    as `tag` names files and as a store of folders names clips, in other spellings too (`named_as`).
     Raises TableError as `tables.read_scores`, `named_as` and `align` do, and where there is no test clip.
     """
-    tested = tuple(clip for clip in source.clips if clip.role == "test")
-    _require_test_clips(tested, source.vocabulary, where)
+    tested = _known_test_clips([clip for clip in source.clips if clip.role == "test"], source.vocabulary, where)
     fnames, scores, _ = read_scores(table, source.vocabulary)
     try:
         fnames = named_as(tested, fnames)
@@ -216,18 +214,39 @@ def _part_named(tested: tuple[Clip, ...], fnames: set[str]) -> tuple[Clip, ...]:
     return next((part for part in parts if {clip.fname for clip in part} == fnames), tested)
 
 
-def _require_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -> None:
+def _known_test_clips(clips: Sequence[Clip], known: Vocabulary, where: Path) -> tuple[Clip, ...]:
+    """Test clips with their labels as the vocabulary has them. TableError where there is none, and for other labels."""
     if not clips:
         raise TableError(
             f"{where}: no test clips; give test_post_competition.csv (fname,labels[,usage]) beside a folder test, "
             "or a CSV whose column split says test"
         )
+    clips = tuple(_spelt_as_in(known, clip) for clip in clips)
     unknown = [label for label in dict.fromkeys(chain(*(clip.labels for clip in clips))) if label not in known]
     if unknown:
         raise TableError(
             f"{where}: the test clips have labels that the model does not know ({some_of(unknown)}): "
             "give a model that was trained on them, or correct the labels"
         )
+    return clips
+
+
+def _spelt_as_in(known: Vocabulary, clip: Clip) -> Clip:
+    """A clip whose labels have their accents encoded as the one class has that is else the same.
+
+    Some disks give a folder's name back encoded otherwise than it was written.
+    """
+    labels = (label if label in known else _only_alike(label, known) or label for label in clip.labels)
+    return replace(clip, labels=tuple(dict.fromkeys(labels)))
+
+
+def _only_alike(label: str, known: Vocabulary) -> str | None:
+    found = [name for name in known.names if _composed(name) == _composed(label)]
+    return found[0] if len(found) == 1 else None
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _figure(result: Lwlrap, truth: NDArray[Any], scores: NDArray[Any], seed: int) -> Figure:

@@ -1,6 +1,7 @@
 """From when to when each class is heard in many files: one table, kept as it comes, or a label track of Audacity."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from .scoresheet import Form, Named
 from .tagging import Tagger, Timed
 from .thresholds import Least
 
+# A line of a label track, or the line under it that says between which frequencies it lies.
+_TRACK_LINE = re.compile(rb"(-?[\d.]+|\\)\t-?[\d.]+\t.*\s*")
 COLUMNS = ("fname", "start_seconds", "end_seconds", "label", "score")
 _FORM = Form[Timed, list[Event]](
     value=lambda timed: timed.events,
@@ -46,11 +49,20 @@ def tag_to_csv(
 
 
 def write_audacity(out: Path, found: Sequence[Event]) -> None:
-    """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between. OSError."""
+    """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between.
+
+    Raises OSError; TableError for a name that Audacity does not read, and where a file that is no such track is there.
+    """
     lines = (f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found)
     if out.suffix.lower() != ".txt":
         raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
+    files.refuse_to_replace(out, unless=_is_track, error=TableError)
     files.atomic_write(out, "".join(f"{line}\n" for line in lines))
+
+
+def _is_track(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return all(_TRACK_LINE.fullmatch(line) for line in stream)
 
 
 def _rounded(event: Event) -> tuple[float, float, str, float]:

@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 # What a disk says that is full, or may not be filled further.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# How the temporary files begin that become the others.
+_PART = ".part-"
 
 try:
     import fcntl
@@ -30,12 +32,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     never a part. The file may be read by whoever may read the old one, or any new file, whatever the writer makes it.
     Raises OSError: as writing does, if the block wrote no file, or if `path` is a folder, a device or a pipe.
     """
-    target = Path(path).resolve()
+    target = resolved(path)
     if target.exists() and not target.is_file():
         # Moving a file over /dev/null would replace the device.
         raise FileExistsError(f"{path} is not an ordinary file: choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".part-{secrets.token_hex(8)}{target.suffix}")
+    temporary = target.with_name(f"{_PART}{secrets.token_hex(8)}{target.suffix}")
     try:
         with naming(path):
             mode = _mode_of_new(temporary) if not target.exists() else target.stat().st_mode
@@ -59,13 +61,33 @@ def _mode_of_new(path: Path) -> int:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Has an OSError that says a disk is full, or may not be filled further, name the file that found no room."""
+    """Has an OSError that says a disk is full, or may not be filled further, name the file that found no room.
+
+    Of blocks within each other the innermost knows that file.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
+        unnamed = error.filename is None or Path(str(error.filename)).name.startswith(_PART)
+        if error.errno in NO_ROOM and unnamed:
             error.filename = str(path)
         raise
+
+
+def resolved(path: str | Path) -> Path:
+    """Returns what a path leads to, its links followed. Raises OSError where a link leads back to itself."""
+    try:
+        Path(path).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # `resolve` raises RuntimeError, or nothing, by Python's version
+            raise OSError(error.errno, "a link that leads back to itself; choose another name", str(path)) from None
+    return Path(path).resolve()
+
+
+def refuse_to_replace(path: Path, *, unless: Callable[[Path], bool], error: type[Exception]) -> None:
+    """Raises `error` where a file holds anything, `unless` it is told to be what belongs there."""
+    if path.is_file() and path.stat().st_size and not unless(path):
+        raise error(f"{path}: it holds something else, which would be lost; give another name, or delete it")
 
 
 def atomic_write(path: str | Path, data: bytes | str) -> None:
@@ -106,7 +128,7 @@ def text_of(path: str | Path) -> str:
 
 def remove_parts(folder: Path) -> None:
     """Removes what `atomic_path` left in a folder where its process was killed. For folders that a lock is held on."""
-    for part in folder.glob(".part-*"):
+    for part in folder.glob(f"{_PART}*"):
         part.unlink(missing_ok=True)
 
 

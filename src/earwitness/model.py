@@ -66,9 +66,11 @@ def load_config(folder: Path) -> ModelConfig:
     except (FileNotFoundError, NotADirectoryError):
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
         raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check its permissions and its disk") from None
     except KeyError as error:
         raise ModelError(f"{path}: damaged (it has no {error.args[0]}); copy the model folder anew") from None
-    except (OSError, ValueError, TypeError, RecursionError, RecipeError, TableError) as error:
+    except (ValueError, TypeError, RecursionError, RecipeError, TableError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder anew") from None
 
 

@@ -31,7 +31,7 @@ def setting(default: Any, meaning: str, *, symbol: str = "", unit: str = "", **l
 class Section(BaseModel):
     """A table of the recipe: unchangeable, and nothing in it that is not declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Features(Section):
@@ -227,7 +227,7 @@ class Tagging(Section):
 class Training(Section):
     """How a run is carried out; none of it is in the report."""
 
-    seed: int = setting(0, "seed of everything drawn in a run", ge=0)
+    seed: int = setting(0, "seed of everything drawn in a run", ge=0, le=2**63 - 1)
     precision: Precision = setting("auto", "arithmetic of the backbone; auto: bfloat16 where the machine is fast in it")
     checkpoint_every_steps: int = setting(500, "a checkpoint is written every so many steps", unit="steps", ge=1)
     evaluate_every_steps: int = setting(
@@ -363,7 +363,7 @@ def _read(source: str | Path) -> dict[str, Any]:
         if str(source) in names():
             text = _shelf().joinpath(f"{source}.toml").read_text("utf-8")
         else:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")  # with the mark that Windows' editor puts before it, or without
         return tomllib.loads(text)
     except FileNotFoundError:
         close = difflib.get_close_matches(str(source), names(), 1, 0.6)

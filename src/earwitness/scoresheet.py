@@ -4,6 +4,7 @@ While it is written the scores are kept in NAME.partial, JSON by the line. Its f
 each line to a file in the state it was in, so that the scores of one model or file never pass for those of another.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,8 +37,8 @@ def sound_files(paths: Sequence[Path]) -> list[Named]:
 
     A file's name is its own where no two are the same, else its path as given; bytes in it that are no UTF-8 become
     escapes. Hidden files and folders below a folder are left out, and no link to a folder is followed. A folder that
-    cannot be searched is among the files: tagging it says why. TableError for a path that does not exist, or where
-    there is no sound file at all.
+    cannot be searched is among the files, and so is a path that leads nowhere or that nobody may look at: tagging it
+    says why. TableError for a path that does not exist, or where there is no sound file at all.
     """
     found = list(dict.fromkeys(file for path in paths for file in _expanded(path)))
     if not found:
@@ -146,12 +147,23 @@ def refuse_no_place(out: Path, header: Sequence[str]) -> None:
 
 
 def _expanded(path: Path) -> Iterator[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises where nobody may look
         yield from sorted(soundwalk.sounds_below(path))
-    elif path.exists():
+    elif _may_be_there(path):
         yield path
     else:
         raise TableError(f"{path}: no such file or folder; give sound files, or folders that hold some")
+
+
+def _may_be_there(path: Path) -> bool:
+    """Tells whether there is anything of this name, a link that leads nowhere too, or nobody may look."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG  # no file has such a name
+    return True
 
 
 def _text(name: str) -> str:

@@ -22,11 +22,12 @@ def sounds_below(top: Path) -> Iterator[Path]:
 
 def is_sound(path: Path) -> bool:
     """Tells whether a path names a sound file, by its suffix, that is there and not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and _may_be_file(path)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and may_be_file(path)
 
 
-def _may_be_file(path: Path) -> bool:
+def may_be_file(entry: Path | os.DirEntry[str]) -> bool:
+    """Tells whether there is a file, or what cannot be told, as its folder lets nobody look; reading it says why."""
     try:
-        return path.is_file()
-    except OSError:  # its folder lets nobody look; reading it says so
+        return entry.is_file()
+    except OSError:
         return True

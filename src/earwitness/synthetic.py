@@ -302,9 +302,7 @@ def _refuse_another_dataset(folder: Path) -> None:
     for name in (one for one in (_VOCABULARY, *_TABLES) if one in there):
         raise TableError(f"{folder / name}: of another dataset, and would be written over; give a folder of its own")
     for name in (one for one in there if one not in SPLITS):
-        raise TableError(
-            f"{folder / name}: not of this sound set, which would hide it; give a folder of its own"
-        )
+        raise TableError(f"{folder / name}: not of this sound set, which would hide it; give a folder of its own")
 
 
 def write_tables(folder: Path, curated: Sequence[Planned], noisy: Sequence[Planned], test: Sequence[Planned]) -> None:

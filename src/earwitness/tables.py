@@ -15,9 +15,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sheets
+from . import files, sheets
 from .errors import TableError
-from .files import atomic_path
 from .labels import Vocabulary
 
 # What is read of a CSV to see its header; a row of thousands of columns is shorter.
@@ -39,7 +38,7 @@ class Record:
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a UTF-8 CSV, whole or not at all; None becomes an empty cell. Raises OSError."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with files.atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         _write_rows(stream, header, rows)
 
 
@@ -52,7 +51,7 @@ def write(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
         write_csv(path, header, rows)
         return
     try:
-        with atomic_path(path) as temporary:
+        with files.atomic_path(path) as temporary:
             sheets.write(temporary, header, rows)
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
@@ -134,8 +133,9 @@ def first_rows(path: Path, most: int) -> list[tuple[int, list[str]]]:
 
 def refuse_to_replace(out: Path, header: Sequence[str]) -> None:
     """Raises TableError where a file is there that does not begin with this header: it is somebody else's."""
-    if out.is_file() and out.stat().st_size and [cells for _, cells in first_rows(out, 1)] != [list(header)]:
-        raise TableError(f"{out}: it holds something else, which would be lost; give another name, or delete it")
+    files.refuse_to_replace(
+        out, unless=lambda path: [cells for _, cells in first_rows(path, 1)] == [list(header)], error=TableError
+    )
 
 
 def read_header(path: str | Path) -> list[str]:

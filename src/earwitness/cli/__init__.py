@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ def main() -> None:
             # A name that the terminal's encoding lacks is shown with escapes.
             stream.reconfigure(errors="backslashreplace")
     try:
+        _refuse_empty(arguments)
         with typer.main.get_command(app).make_context("earwitness", arguments or ["--help"]) as context:
             context.command.invoke(context)
         sys.stdout.flush()
@@ -60,6 +62,15 @@ def main() -> None:
             raise
         complain(f"earwitness: {_in_one_line(error)}")
         sys.exit(REFUSED)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raises UsageError for an argument without a character: as a path it would mean the current folder."""
+    for place, (before, argument) in enumerate(pairwise(["", *arguments]), 1):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            option = argument.removesuffix("=") or before
+            what = option if option.startswith("-") else f"argument {place}"
+            raise _UsageError(f"{what} is empty, as from a variable that is not set: fill it in")
 
 
 def _what_is_kept(arguments: list[str]) -> str:

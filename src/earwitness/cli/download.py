@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Column
 
 from ..errors import counted
-from .options import JsonOption, require_room_for, write_json
+from .options import JsonOption, require_room_for_figures, write_json
 from .screen import output, printable, say, say_next
 
 
@@ -26,13 +26,14 @@ def download(
     json_file: JsonOption = None,
 ) -> None:
     """Fetch a dataset, verify and unpack it. Stopped anywhere, it goes on when run again."""
-    require_room_for(json_file)
     from .. import download as downloads
 
     known, _ = downloads.source_of(name)
+    folder = out or Path(known)
+    require_room_for_figures(json_file, made=folder)
     started = time.perf_counter()
     with _bytes_bar() as on_bytes:
-        result = downloads.download(known, out or Path(known), server=server, on_bytes=on_bytes)
+        result = downloads.download(known, folder, server=server, on_bytes=on_bytes)
     for archive in result.without_checksum:
         say(f"{archive}: its server states no checksum; what is in it was verified by the archive's own")
     say(f"{result.folder}: {counted(result.files, 'file')}")

@@ -20,7 +20,9 @@ def ensemble(
     ] = None,
     sounds: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="a sound file or a folder of them for models to tag; repeatable"),
+        typer.Option(
+            metavar="PATH", readable=False, help="a sound file or a folder of them for models to tag; repeatable"
+        ),
     ] = None,
     hop_frames: HopOption = None,
     windows: WindowsOption = "exact",
@@ -55,7 +57,7 @@ def ensemble(
         )
         return
     result = systems.average_tables([systems.read_table(member) for member in members], mean)
-    tables.refuse_to_replace(out, ("fname", *result.classes))
+    scoresheet.refuse_no_place(out, ("fname", *result.classes))
     tables.write_scores(out, result.fnames, result.scores, Vocabulary(result.classes))
     tables_read, rows = counted(len(members), "table"), counted(len(result.fnames), "file")
     say(f"{out}: {tables_read}, {rows}, {counted(len(result.classes), 'class')}")

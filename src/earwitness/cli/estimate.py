@@ -13,7 +13,7 @@ from .options import (
     JsonOption,
     ThreadsOption,
     nearest_folder,
-    require_room_for,
+    require_room_for_figures,
     use_threads,
     write_json,
 )
@@ -33,7 +33,7 @@ def estimate(
     cpu: CpuOption = False,
 ) -> None:
     """Say how long systems take to train, and how much disk. Refused where the disk is too small."""
-    require_room_for(json_file, inputs=[dataset])
+    require_room_for_figures(json_file, inputs=[dataset])
     from .. import layouts
     from .. import recipe as recipes
 

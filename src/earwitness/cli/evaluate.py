@@ -15,7 +15,7 @@ from .options import (
     PrecisionOption,
     ThreadsOption,
     WindowsOption,
-    require_room_for,
+    require_room_for_figures,
     use_threads,
     write_json,
 )
@@ -49,7 +49,7 @@ def evaluate(
     threads: ThreadsOption = None,
 ) -> None:
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
-    require_room_for(json_file, csv, out, inputs=[*(model or []), dataset, *([table] if table else [])])
+    require_room_for_figures(json_file, csv, out, inputs=[*(model or []), dataset, *([table] if table else [])])
     if len(model or []) != (0 if table else 1):
         raise typer.BadParameter("give one MODEL, or a table of scores with --scores TABLE and no MODEL")
     if table and hop_frames:
@@ -66,7 +66,7 @@ def evaluate(
         else layouts.read_dataset(dataset, without_sound=table is not None, audio_root=audio_root)
     )
     if table:
-        _refuse_to_replace(csv, out, source.vocabulary)
+        _refuse_no_place(csv, out, source.vocabulary)
         vocabulary, (clips, scored, problems) = source.vocabulary, evaluation.given_scores(table, source, dataset)
     else:
         (folder,) = model or []
@@ -76,7 +76,7 @@ def evaluate(
             )
         use_threads(threads)
         tagger = tagger_of(folder, hop_frames, windows, precision)
-        _refuse_to_replace(csv, out, tagger.vocabulary)
+        _refuse_no_place(csv, out, tagger.vocabulary)
         vocabulary, (clips, scored, problems) = tagger.vocabulary, _score(tagger, source)
     result = evaluation.evaluate_scores(
         vocabulary.encode_all([clip.labels for clip in clips]), scored, vocabulary,
@@ -91,14 +91,14 @@ def evaluate(
     end_with_problems(problems, "test clips that could not be scored")
 
 
-def _refuse_to_replace(per_class: Path | None, scores: Path | None, vocabulary: "Vocabulary") -> None:
-    """Raises TableError, before any work, where another table is in the place of one to write."""
-    from .. import evaluation, tables
+def _refuse_no_place(per_class: Path | None, scores: Path | None, vocabulary: "Vocabulary") -> None:
+    """Raises TableError, before any work, where there is no place for a table, or another in its place."""
+    from .. import evaluation, scoresheet
 
     if per_class:
-        tables.refuse_to_replace(per_class, evaluation.PER_CLASS_COLUMNS)
+        scoresheet.refuse_no_place(per_class, evaluation.PER_CLASS_COLUMNS)
     if scores:
-        tables.refuse_to_replace(scores, ("fname", *vocabulary.names))
+        scoresheet.refuse_no_place(scores, ("fname", *vocabulary.names))
 
 
 def _score(tagger: "Tagger", source: "Store | Dataset") -> "Scored":

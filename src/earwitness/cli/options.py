@@ -7,11 +7,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
+from .. import files
+from ..errors import TableError
 from .screen import output, say
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")]
@@ -46,6 +49,13 @@ HopOption = Annotated[
 
 # What a model's folder cannot lack.
 _PARTS = ("config.json", "model.safetensors")
+# What is among the figures of `prepare`, `download`, `estimate` and `evaluate`, and in no other JSON.
+_FIGURES = (
+    {"clips", "decoded", "kept"},
+    {"folder", "files", "seconds"},
+    {"systems", "store_bytes"},
+    {"lwlrap", "interval"},
+)
 # As `recipe.Windows` and `recipe.Precision` have them, which take longer to import than --help may.
 WINDOWS = ("sliding", "exact", "dense")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -105,12 +115,14 @@ def require_room_for(*outputs: Path | None, inputs: Sequence[Path] = ()) -> None
     """Raises OSError now, and not after hours of work, where a file could not be written in the end, or should not be.
 
     It should not where it would take the place of one of the `inputs`, a part of a model among them, or of another
-    output, or where the file is there and not to be written to.
+    output, or where the file is there and not to be written to, or is a device or a pipe.
     """
     paths = [path for path in outputs if path is not None]
     for path in paths:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if path.exists() and not path.is_file():
+            raise FileExistsError(errno.EEXIST, "not an ordinary file", str(path))
         nearest = nearest_folder(path.absolute().parent)
         if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
@@ -121,9 +133,52 @@ def require_room_for(*outputs: Path | None, inputs: Sequence[Path] = ()) -> None
         read = (given for each in inputs for given in (each, *(each / part for part in _PARTS)))
         if path.exists() and any(given.exists() and path.samefile(given) for given in read):
             raise FileExistsError(errno.EEXIST, "it is read here, and would be overwritten", str(path))
-    for path, resolved in zip(paths, absolute := [path.resolve() for path in paths], strict=True):
+    for path, resolved in zip(paths, absolute := [files.resolved(path) for path in paths], strict=True):
         if absolute.count(resolved) > 1:
             raise FileExistsError(errno.EEXIST, "it was given for two outputs", str(path))
+
+
+def require_room_for_figures(
+    path: Path | None, *others: Path | None, inputs: Sequence[Path] = (), made: Path | None = None
+) -> None:
+    """As `require_room_for`, for the file of --json, which may be a device or a pipe, and a call's other outputs.
+
+    It should not lie in the folder that the call makes. Raises TableError where it is a file that holds anything but
+    the figures of an earlier call.
+    """
+    streamed = path is not None and _is_stream(path)
+    require_room_for(None if streamed else path, *others, inputs=inputs)
+    if path is None or streamed:
+        return
+    if made and files.resolved(path).is_relative_to(files.resolved(made)):
+        raise FileExistsError(errno.EEXIST, f"it lies in {made}, which is written here", str(path))
+    files.refuse_to_replace(path, unless=_holds_figures, error=TableError)
+
+
+def _is_stream(path: Path) -> bool:
+    """Tells whether what is written to a path goes on to somebody, and replaces no file."""
+    return bool(_standard_stream(path)) or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _standard_stream(path: Path) -> TextIO | None:
+    """Returns the output or the error stream of this process where a path leads to it, such as /dev/stdout."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # no such path, or a stream that is no file
+            if os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                return stream
+    return None
+
+
+def _holds_figures(path: Path) -> bool:
+    """Tells whether `write_json` has written a file: others hold JSON too, a store's and datasets' among them."""
+    with path.open("rb") as stream:
+        if stream.read(1) != b"{":  # whatever else it is, it may be large
+            return False
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return any(found.keys() >= names for names in _FIGURES)
 
 
 def nearest_folder(path: Path) -> Path:
@@ -132,10 +187,17 @@ def nearest_folder(path: Path) -> Path:
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    if path:
-        from .. import files
-
-        files.atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    if path is None:
+        return
+    stream = _standard_stream(path)
+    # A terminal may lack letters, and would be given escapes that are not JSON's.
+    text = json.dumps(content, indent=1, ensure_ascii=stream is not None) + "\n"
+    if stream:
+        stream.write(text)
+    elif _is_stream(path):
+        path.write_text(text, "utf-8")
+    else:
+        files.atomic_write(path, text)
 
 
 def use_threads(threads: int | None) -> None:

@@ -15,7 +15,7 @@ from .options import (
     RecipeOption,
     SetOption,
     decoding_processes,
-    require_room_for,
+    require_room_for_figures,
     write_json,
 )
 from .screen import bar, end_with_problems, list_some, say, say_next
@@ -58,7 +58,7 @@ def prepare(
     json_file: JsonOption = None,
 ) -> None:
     """Decode a dataset's clips into a store of log-mels. Stopped anywhere, it goes on when run again."""
-    require_room_for(json_file)
+    require_room_for_figures(json_file, inputs=[dataset, *(corrections or []), *(decisions or [])], made=out)
     from .. import corpus, layouts
     from .. import recipe as recipes
 

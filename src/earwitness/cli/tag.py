@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 def tag(
     model: ModelArgument,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="sound files, and folders of them")],
+    # One that may not be read is listed with the others that can't be, once these are tagged.
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", readable=False, help="sound files, and folders of them")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="a CSV with a column a class; default: tags on screen")
     ] = None,

@@ -47,7 +47,7 @@ class _Named(NamedTuple):
 def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: str | Path | None = None) -> Dataset:
     """The clips of the dataset at `path`: a folder in one of the layouts, or a table of clips.
 
-    Labels are separated by commas or semicolons; columns that a layout does not know are ignored. A file may
+    Labels are separated by commas, semicolons or line ends; columns that a layout does not know are ignored. A file may
     have another suffix than its row says. The classes are those that the dataset states, else all labels that
     occur, sorted. With `without_sound` a clip whose file is nowhere is a clip all the same. With `audio_root` the file
     names of a table of clips are relative to that folder in place of the table's; an absolute one that is nowhere, of
@@ -82,6 +82,8 @@ def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: s
 
 def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path | None) -> Dataset:
     """Judge every row of `listing`: a clip or a problem."""
+    if not listing.rows:
+        raise TableError(f"{listing.root}: no usable clip: its tables have no rows: write one for each clip")
     vocabulary = listing.vocabulary or _labels_that_occur(listing)
     clips: list[Clip] = []
     problems: list[Problem] = []
@@ -97,9 +99,8 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
         try:
             path = _checked(row, found, vocabulary, named, own=listing.own)
         except TableError as error:
-            near = None if found else files.of_number(row.folder, row.fname)
-            what = f"{error}; did you mean {near}? Spreadsheets drop zeros at the front" if near else str(error)
-            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, what))
+            hint = "" if found else _hint(files, row)
+            problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, f"{error}{hint}"))
             continue
         earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
         if earlier.row is row:
@@ -110,8 +111,8 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     unlabelled = tuple(clip for clip in clips if clip.role == UNLABELLED)
     clips = [clip for clip in clips if clip.role != UNLABELLED]
     if not clips:
-        first = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "its tables are empty"
-        raise TableError(f"{listing.root}: no usable clip: {first}")
+        why = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "none has a label"
+        raise TableError(f"{listing.root}: no usable clip: {why}")
     known_bad = [
         Problem(clip.fname, clip.role, clip.path, f"{clip.path}: {listing.known_bad[clip.role, clip.fname]}")
         for clip in clips
@@ -122,6 +123,14 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
         layout=layout, unlabelled=unlabelled,
         remarks=listing.remarks + _of_joined(joined) + _of_misspelt(listing, clips) + _of_unlabelled(unlabelled),
     )  # fmt: skip
+
+
+def _hint(files: SoundFiles, row: Row) -> str:
+    """What may be the matter with a row whose file is not found, to stand behind the line on it."""
+    if closed := files.closed(row.folder, row.fname):
+        return f"; its folder cannot be searched ({closed})"
+    near = files.of_number(row.folder, row.fname)
+    return f"; did you mean {near}? Spreadsheets drop zeros at the front" if near else ""
 
 
 def _joined(clip: Clip, row: Row) -> Clip:

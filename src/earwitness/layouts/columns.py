@@ -107,7 +107,9 @@ def _remarks(table: str, header: Sequence[str], fname: str, labels: str, checked
             "should not, cut the files first"
         )
     used = {fname, labels, checked, *_FURTHER, *(times if len(times) > 1 else ())}
-    ignored = tuple(cell for cell in header if cell and not {cell, cell.lower()} & used)
+    # Another letter case counts where no column has the name itself.
+    used |= {cell for cell in header if cell.lower() in used and cell.lower() not in header}
+    ignored = tuple(cell for cell in header if cell and cell not in used)
     if ignored:
         remarks.append(f"{table}: columns that are not read: {some_of(ignored)}")
     return remarks

@@ -36,14 +36,14 @@ def why_not(root: Path) -> tuple[str, ...]:
     """
     alone = _sounds(root)
     if alone:
-        what = f"{counted(len(alone), 'sound file')} in no folder, the first {alone[0].name}"
+        what = f"{counted(len(alone), 'sound file')} in no folder, the first {files.text_of(alone[0].name)}"
         return (f"it holds {what}: put them in a folder for each class, or list them in a table",)
     for outer in _folders(root):
         for inner in _folders(outer):
             if first := next(iter(_sounds(inner)), None):
                 return (
-                    f"sound files lie deeper, as {first.relative_to(root).as_posix()}: give {outer} if the folders in "
-                    "it are the classes, or list the files in a table",
+                    f"sound files lie deeper, as {files.text_of(first.relative_to(root).as_posix())}: give "
+                    f"{files.text_of(outer)} if the folders in it are the classes, or list the files in a table",
                 )
     return ()
 
@@ -60,13 +60,15 @@ def _deeper(fnames: Sequence[str], *, below: int) -> tuple[str, ...]:
 def _elsewhere(root: Path, read: Iterable[str]) -> tuple[str, ...]:
     """A line on the sound files in `root`, at any depth, that are not among those `read`, where there are any."""
     known = set(read)
-    others = [one for one in sounds_below(root) if one.relative_to(root).as_posix() not in known]
+    # `read` are names in UTF-8, with escapes for what is none.
+    others = [one for one in sounds_below(root) if files.text_of(one.relative_to(root).as_posix()) not in known]
     sounds = [one for one in others if is_sound(one)]
     closed = sorted(set(others).difference(sounds))
-    remarks = [f"{one}: a folder that may not be searched, so nothing in it is read" for one in closed]
+    remarks = [f"{files.text_of(one)}: a folder that may not be searched, so nothing in it is read" for one in closed]
     if sounds:
         remarks.append(
-            f"{counted(len(sounds), 'sound file')} in no class's folder, so not read; the first is {sounds[0]}"
+            f"{counted(len(sounds), 'sound file')} in no class's folder, so not read; "
+            f"the first is {files.text_of(sounds[0])}"
         )
     return tuple(remarks)
 

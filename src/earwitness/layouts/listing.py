@@ -1,5 +1,6 @@
 """What a layout finds: rows as tables have them, where their sound lies, the classes that are stated."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,9 @@ class Listing:
 _OPTIONAL = ("split", "usage", "known_as")
 # What a spreadsheet shows in a cell whose formula failed.
 _FAILED = {"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
+
+# A line end too: Alt and Enter put one into a cell of a spreadsheet, where a comma could have been.
+_SEPARATORS = re.compile(r"[,;\r\n]")
 
 
 def rows_of(
@@ -115,8 +119,8 @@ def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, 
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """The labels in a cell, or the recordings, separated by commas or semicolons, each once, in order."""
-    labels = (label.strip() for label in text.replace(";", ",").split(","))
+    """The labels in a cell, or the recordings, each once, in order; what separates them is `_SEPARATORS`."""
+    labels = (label.strip() for label in _SEPARATORS.split(text))
     return tuple(dict.fromkeys(label for label in labels if label))
 
 
@@ -194,7 +198,7 @@ def _writable(path: Path, vocabulary: Vocabulary) -> Vocabulary:
     for name in vocabulary.names:
         if split_labels(name) != (name,):
             raise TableError(
-                f"{path}: the class {name!r} holds a comma or a semicolon, which separate labels: "
+                f"{path}: the class {name!r} holds a comma, a semicolon or a line end, which separate labels: "
                 "write its name without, here and where clips are labelled"
             )
     return vocabulary

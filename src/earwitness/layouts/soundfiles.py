@@ -1,27 +1,33 @@
 """The file that a row means, whatever its suffix, and however other systems spell its name."""
 
+import errno
 import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from ..audio import SUFFIXES
+from ..soundwalk import may_be_file
+
+# What a system says of a folder that is not there.
+_NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
 
 
 @dataclass
 class _Listing:
-    """What a folder holds: files by their stem, and by their stem as `_plain` has it; folders by their name so.
+    """What a folder holds: files by their stem, and by their stem as `plain_name` has it; folders by their name so.
 
-    numbers: sound files whose stem is a number, by that number without zeros at its front.
+    numbers: sound files whose stem is a number, by that number without zeros at its front. closed: why the folder
+    cannot be listed, where it is not just absent.
     """
 
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     alike: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     folders: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     numbers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    closed: str | None = None
 
 
 class SoundFiles:
@@ -60,19 +66,23 @@ class SoundFiles:
         names = self._listed(folder).numbers.get(fname.lstrip("0"), []) if fname.isdecimal() else []
         return names[0] if len(names) == 1 else None
 
+    def closed(self, folder: Path, fname: str) -> str | None:
+        """Why nobody can look for the file `fname` in `folder`: what the system says of the folder that it is in."""
+        return self._listed((folder / fname).parent).closed
+
     def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
         *between, name = Path(fname.replace("\\", "/")).parts or ("",)
         for part in between:
-            if not (folder / part).is_dir():
-                found = self._listed(folder).folders.get(_plain(part), ())
+            if not os.path.isdir(folder / part):  # noqa: PTH112 - Path's fails at a name that is too long
+                found = self._listed(folder).folders.get(plain_name(part), ())
                 if len(found) != 1:
                     return None
                 part = found[0]
             folder = folder / part
         names = self._listed(folder).alike
         stem = Path(name).stem
-        same = [one for one in names.get(_plain(stem), ()) if _plain(one) == _plain(name)]
-        found = same or _sounds(dict.fromkeys([*names.get(_plain(name), ()), *names.get(_plain(stem), ())]))
+        same = [one for one in names.get(plain_name(stem), ()) if plain_name(one) == plain_name(name)]
+        found = same or _sounds(dict.fromkeys([*names.get(plain_name(name), ()), *names.get(plain_name(stem), ())]))
         return folder / found[0] if len(found) == 1 else None
 
     def _listed(self, folder: Path) -> _Listing:
@@ -84,16 +94,21 @@ class SoundFiles:
 def _listing(folder: Path) -> _Listing:
     """What `folder` holds, its names sorted; nothing if it cannot be listed."""
     found = _Listing()
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            if entry.is_file():
-                stem = Path(entry.name).stem
-                found.by_stem[stem].append(entry.name)
-                found.alike[_plain(stem)].append(entry.name)
-                if stem.isdecimal() and _sounds([entry.name]):
-                    found.numbers[stem.lstrip("0")].append(entry.name)
-            else:
-                found.folders[_plain(entry.name)].append(entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            held = sorted(entries, key=lambda one: one.name)
+    except OSError as error:
+        found.closed = None if error.errno in _NO_FOLDER else error.strerror
+        return found
+    for entry in held:
+        if may_be_file(entry):
+            stem = Path(entry.name).stem
+            found.by_stem[stem].append(entry.name)
+            found.alike[plain_name(stem)].append(entry.name)
+            if stem.isdecimal() and _sounds([entry.name]):
+                found.numbers[stem.lstrip("0")].append(entry.name)
+        else:
+            found.folders[plain_name(entry.name)].append(entry.name)
     return found
 
 
@@ -103,9 +118,15 @@ def _sounds(names: Iterable[str]) -> list[str]:
 
 def same_name(one: str, other: str) -> bool:
     """Tells whether two names are one but for what systems spell in their own ways."""
-    return _plain(one.replace("\\", "/")) == _plain(other.replace("\\", "/"))
+    return plain_name(one) == plain_name(other)
 
 
-def _plain(name: str) -> str:
-    """A name without what systems spell in their own ways: letter case, and accents as one character or as two."""
-    return unicodedata.normalize("NFC", name).casefold()
+def plain_name(name: str) -> str:
+    """A name without what systems spell in their own ways: letter case, accents as one character or two, slashes."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/")).casefold()
+
+
+def plain_stem(name: str) -> str:
+    """As `plain_name`, and without the suffix, where it is that of a sound file."""
+    path = Path(name)
+    return plain_name(name.removesuffix(path.suffix) if _sounds([name]) else name)

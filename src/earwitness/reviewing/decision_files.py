@@ -31,25 +31,21 @@ def write(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> No
     if path.suffix == ".csv" or tables.writes_sheet(path):
         tables.refuse_to_replace(path, COLUMNS)
     else:
-        _refuse_to_replace(path, folder)
+        files.refuse_to_replace(path, unless=lambda there: _is_of(there, folder), error=ReviewError)
     if tables.writes_sheet(path):
         tables.write(path, COLUMNS, map(_row, decisions))
     else:
         files.atomic_write(path, text_of(path, decisions, folder))
 
 
-def _refuse_to_replace(path: Path, folder: ReviewFolder) -> None:
-    """Raises ReviewError where a file is there that holds no tasks of this review, and is no labelling interface."""
-    if not path.is_file() or not path.stat().st_size:
-        return
-    ours = path.read_bytes().startswith(b"<View>")
-    if path.suffix == ".json":
-        try:
-            ours = labelstudio.is_of(files.read_json(path, error=ReviewError), folder.fingerprint)
-        except ReviewError:
-            ours = False
-    if not ours:
-        raise ReviewError(f"{path}: it holds something else, which would be lost; give another name, or delete it")
+def _is_of(path: Path, folder: ReviewFolder) -> bool:
+    """Tells whether a file holds tasks of this review, or a labelling interface."""
+    if path.suffix != ".json":
+        return path.read_bytes().startswith(b"<View>")
+    try:
+        return labelstudio.is_of(files.read_json(path, error=ReviewError), folder.fingerprint)
+    except ReviewError:
+        return False
 
 
 def text_of(path: Path, decisions: Sequence[Decision], folder: ReviewFolder) -> str:
