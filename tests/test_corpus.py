@@ -576,6 +576,15 @@ def test_a_head_that_says_nothing_is_refused(text: str, few: Path, tmp_path: Pat
         assert "\n" not in str(caught.value)
 
 
+def test_what_of_a_store_is_of_no_clip_any_more_is_counted(own_dataset: Path, tmp_path: Path) -> None:
+    """A dataset that moved is decoded anew, as its files are known by their paths."""
+    first = prepared(own_dataset, tmp_path / "store")
+    shutil.move(own_dataset, tmp_path / "elsewhere")
+    second = prepared(tmp_path / "elsewhere", tmp_path / "store")
+    assert (first.stale_bytes, second.stale_bytes) == (0, first.frame_bytes)
+    assert second.frame_bytes == 2 * first.frame_bytes == (tmp_path / "store" / "log_mels.f16").stat().st_size
+
+
 # --- clips that cannot be used ---
 
 

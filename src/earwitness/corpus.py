@@ -69,7 +69,9 @@ class Report:
     silent, cut_short: the clips that hold nothing to hear, and those whose files break off, of which the sound before
     the break is used. curated_groups: how many groups of curated clips there are that share no recording. leaks: the
     recordings that test clips share with others. noisy_again: how many clips are noisy now that the store had as
-    curated. uneven_bands: in how many mel bands noisy clips hold next to nothing and curated ones do.
+    curated. uneven_bands: in how many mel bands noisy clips hold next to nothing and curated ones do. frame_bytes,
+    stale_bytes: how large the log-mels are, and how much of that is of files that are none of the clips any more, or
+    have changed since.
     """
 
     decoded: int
@@ -82,6 +84,8 @@ class Report:
     leaks: tuple[Leak, ...]
     noisy_again: int
     uneven_bands: int
+    frame_bytes: int
+    stale_bytes: int
 
 
 class Store:
@@ -339,9 +343,11 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     groups = len(set(groups_by_recording([clip for clip in good if clip.role == "curated"])))
     noisy_again = sum(clip.role == "noisy" and clip.path in before for clip in good)
     uneven = _read_head(out)["moments"].get("uneven_bands", 0)
+    held, used = (out / "log_mels.f16").stat().st_size, {entry.path: entry.frames for entry in good.values()}
     return Report(
-        decoded, len(paths) - len(tried), counts, problems, silent, cut_short, groups, leaks(good), noisy_again, uneven
-    )
+        decoded, len(paths) - len(tried), counts, problems, silent, cut_short, groups, leaks(good), noisy_again, uneven,
+        held, held - 2 * features.mel_bands * sum(used.values()),
+    )  # fmt: skip
 
 
 def _folds_before(index: Path) -> dict[Path, int]:

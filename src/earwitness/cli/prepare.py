@@ -18,7 +18,7 @@ from .options import (
     require_room_for_figures,
     write_json,
 )
-from .screen import bar, end_with_problems, list_some, say, say_next
+from .screen import bar, end_with_problems, list_some, say, say_next, size
 
 if TYPE_CHECKING:
     from ..corpus import Report
@@ -127,6 +127,11 @@ def _say_what_came_of_it(report: "Report", out: Path, seconds: float) -> None:
         say(
             f"in {counted(report.uneven_bands, 'mel band')} noisy clips hold next to nothing and curated ones do, as "
             "where they were recorded or encoded otherwise; those bands are scaled by the curated clips"
+        )
+    if 2 * report.stale_bytes > report.frame_bytes:
+        say(
+            f"{size(report.stale_bytes)} of the store's {size(report.frame_bytes)} are of files that are not among its "
+            "clips any more, or have changed; prepare into a new folder to have that room back"
         )
     _warn_of(report.leaks)
     list_some("silent throughout, kept whole", report.silent)
