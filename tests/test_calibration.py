@@ -87,13 +87,17 @@ def test_draws_of_many_tags_have_the_moments_of_tags_drawn_one_by_one() -> None:
     assert counts.std() == pytest.approx(np.sqrt((p * (1 - p)).sum()), rel=0.05)
 
 
-@pytest.mark.parametrize("deviation", [0.5, 1.0])
-def test_a_shift_to_either_side_leaves_the_mean_where_it_was(deviation: float) -> None:
-    p = np.random.default_rng(3).beta(0.2, 2, 5_000)
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("likely", [False, True])
+def test_a_shift_to_either_side_leaves_the_mean_where_it_was(deviation: float, likely: bool) -> None:
+    """Of tags that are mostly absent how many are there, of tags that are mostly there how many are not."""
+    p = np.random.default_rng(3).beta(*((2, 0.2) if likely else (0.2, 2)), 5_000)
     shifts = np.random.default_rng(4).normal(0, deviation, 4_000)
-    counts, _ = calibration.share_interval(np.random.default_rng(0), p, shifts)
-    assert counts.mean() == pytest.approx(p.sum(), rel=0.01)
-    assert counts.std() > 0.3 * deviation * p.sum()
+    counts, interval = calibration.share_interval(np.random.default_rng(0), p, shifts)
+    rarer, drawn = (1 - p, 5_000 - counts) if likely else (p, counts)
+    assert drawn.mean() == pytest.approx(rarer.sum(), rel=0.01)
+    assert drawn.std() > 0.25 * deviation * rarer.sum()
+    assert interval.rate == pytest.approx(1 - p.mean(), abs=0.003)
 
 
 def test_an_interval_says_its_level() -> None:

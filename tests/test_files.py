@@ -1,11 +1,15 @@
 """Atomic files: whole or not there, and nothing left behind."""
 
 import errno
+import os
 import stat
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from earwitness import files
 from earwitness.errors import TableError, some_of
 from earwitness.files import atomic_path, atomic_write, lock, naming, read_json, remove_parts, whole_lines
 
@@ -39,6 +43,22 @@ def test_temporary_path_is_a_neighbour_with_the_same_suffix(tmp_path):
         temporary.write_text("x")
         assert not path.exists()
     assert path.read_text() == "x"
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks on this system")
+def test_where_a_file_system_has_no_locks_nothing_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> Callable[..., None]:
+        def flock(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return flock
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse(errno.ENOLCK))
+    with files.lock(tmp_path / "lock", busy=RuntimeError("busy")):
+        pass
+    monkeypatch.setattr(files.fcntl, "flock", refuse(errno.EIO))
+    with pytest.raises(OSError, match="error"), files.lock(tmp_path / "lock", busy=RuntimeError("busy")):
+        pass
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from conftest import tiny_recipe
 from earwitness import audio, decoding, longsound, workers
+from earwitness.decoding import CUT_SHORT, SILENT
 from earwitness.workers import Decoded
 
 FEATURES = tiny_recipe().features
@@ -80,3 +81,10 @@ def test_memory_grows_with_the_rounded_log_mel_alone(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 3e6
+
+
+def test_both_remarks_on_a_file_that_breaks_off_and_is_silent(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", 0.0, silence=2.0)
+    path.write_bytes(path.read_bytes()[:60_000])
+    remark = decoded(path).remark
+    assert CUT_SHORT in remark and SILENT in remark

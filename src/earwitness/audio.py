@@ -265,11 +265,13 @@ def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
     # Bytes, where the system has them: a name may hold some that are not text in any encoding.
     name = os.fsencode(path) if os.name == "posix" else str(path)
     with quiet_c_stderr, _FrontToBack(name) as file:
-        promised = _promised_in_vain(file.extra_info)
-        for block in _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, on_break):
+        told: list[str] = []
+        found = _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, lambda _, why: told.append(why))
+        for block in found:
             yield _Decoded(block, file.samplerate)
-    if promised:
-        on_break(path, promised)
+        for reason in (*told, _promised_in_vain(file.extra_info))[:1]:
+            if reason:
+                on_break(path, reason)
 
 
 def _promised_in_vain(notes: str) -> str:

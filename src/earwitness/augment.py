@@ -120,8 +120,8 @@ class Overlay(NamedTuple):
 def draw_overlay(rng: Generator, *, rows: int, chance: float, level_db: float) -> Overlay:
     """Draws which rows are laid over a partner, and how many dB louder: Uniform(-level_db, level_db).
 
-    Not in the report. The partners are one shuffle of the batch; who comes to be its own
-    stays alone.
+    Not in the report. The partners are one shuffle of the batch; a row that is its own partner
+    stays as it is.
     """
     level = np.where(rng.random(rows) < chance, rng.uniform(-level_db, level_db, rows), np.inf)
     partner = rng.permutation(rows)

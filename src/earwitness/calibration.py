@@ -127,9 +127,12 @@ def share_interval(rng: np.random.Generator, present: Array, shifts: Array) -> t
     if not len(present):
         return np.zeros(len(shifts)), Interval(float("nan"), 0.0, 1.0)
     steps, tags = np.unique(np.round(log_odds(present) / _ODDS_STEP), return_counts=True)
-    moved = sigmoid(steps * _ODDS_STEP + shifts[:, None])
-    moved *= sigmoid(steps * _ODDS_STEP) / moved.mean(axis=0)
-    counts = rng.binomial(tags, np.minimum(moved, 1.0)).sum(axis=1).astype(np.float64)
+    odds = steps * _ODDS_STEP
+    # Of what is likelier than not its absence is scaled, so that no chance gets beyond 1.
+    side = np.where(odds > 0, -1.0, 1.0)
+    rarer = sigmoid(side * (odds + shifts[:, None]))
+    rarer *= sigmoid(side * odds) / rarer.mean(axis=0)
+    counts = rng.binomial(tags, np.where(odds > 0, 1.0 - rarer, rarer)).sum(axis=1).astype(np.float64)
     return counts, interval_of(1.0 - counts / len(present))
 
 

@@ -48,8 +48,11 @@ def other_spellings(
     where none is so, with another suffix of sound files, or without. Either name may be one of the other's `parts`.
     """
     found: dict[str, str] = {}
+    fnames, clips = set(fnames), set(clips)
     for spelling in _SPELLINGS:
-        matches = _matches(set(fnames) - found.keys(), set(clips) - set(found.values()), spelling, parts)
+        if fnames == found.keys():
+            break
+        matches = _matches(fnames - found.keys(), clips - set(found.values()), spelling, parts)
         times = Counter(clip for matching in matches.values() for clip in matching)
         found |= {
             fname: matching[0] for fname, matching in matches.items() if len(matching) == 1 and times[matching[0]] == 1

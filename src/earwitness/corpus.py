@@ -304,7 +304,7 @@ def refuse_one_class(store: Store) -> None:
     if len(store.vocabulary) < 2:
         raise StoreError(
             f"{store.path}: {store.vocabulary.names[0]} is its only class, so there is nothing to tell it from; "
-            "prepare it with clips of another class, such as of what is none of it"
+            "prepare it with clips of a second class as well, such as sounds that are not it"
         )
 
 
@@ -336,7 +336,7 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
         _write_head(out, head | {"moments": moments})
     counts = {role: sum(clip.role == role for clip in good) for role in ROLES}
     silent, cut_short = (
-        tuple(clip.fname for clip, entry in good.items() if entry.remark == remark) for remark in (SILENT, CUT_SHORT)
+        tuple(clip.fname for clip, entry in good.items() if remark in entry.remark) for remark in (SILENT, CUT_SHORT)
     )
     paths = {str(clip.path) for clip in dataset.clips}
     decoded = sum(not journal.entries[path].error for path in tried)

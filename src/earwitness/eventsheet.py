@@ -51,13 +51,18 @@ def tag_to_csv(
 def write_audacity(out: Path, found: Sequence[Event]) -> None:
     """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between.
 
-    Raises OSError; TableError for a name that Audacity does not read, and where a file that is no such track is there.
+    Raises OSError; TableError as `refuse_no_track`.
     """
     lines = (f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found)
+    refuse_no_track(out)
+    files.atomic_write(out, "".join(f"{line}\n" for line in lines))
+
+
+def refuse_no_track(out: Path) -> None:
+    """Raises TableError for a name that Audacity does not read, and where a file is there that is no label track."""
     if out.suffix.lower() != ".txt":
         raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
     files.refuse_to_replace(out, unless=_is_track, error=TableError)
-    files.atomic_write(out, "".join(f"{line}\n" for line in lines))
 
 
 def _is_track(path: Path) -> bool:

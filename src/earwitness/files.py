@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 # What a disk says that is full, or may not be filled further.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What a file system says that has no locks, as some over a network.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 # How the temporary files begin that become the others.
 _PART = ".part-"
 
@@ -108,6 +110,9 @@ def lock(path: str | Path, *, busy: Exception) -> Iterator[None]:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise busy from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
             if not _is_at(path, stream):  # whoever held it has removed it meanwhile
                 raise busy
         yield

@@ -2,7 +2,7 @@
 
 recipe.toml    the resolved recipe          metrics.jsonl  one line every few steps and every evaluation
 run.json       store, fold, versions        tensorboard/   the same for TensorBoard
-checkpoints/   the newest two               model/         what `tag` opens, written at the end
+checkpoints/   the newest two, and `lock`   model/         what `tag` opens, written at the end
 """
 
 import json
@@ -33,12 +33,12 @@ def held(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resu
     RunError where it holds a run and `resume` is not asked for, another run, or something else, and where another
     process is writing it.
     """
-    _refuse_what_is_there(folder, head, settings, resume=resume)
+    refuse_what_is_there(folder, head, settings, resume=resume)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     busy = RunError(f"{folder}: another `earwitness train` is writing this run; wait for it, or give another --out")
     with files.lock(checkpoints / "lock", busy=busy):
-        _refuse_what_is_there(folder, head, settings, resume=resume)  # another may have begun meanwhile
+        refuse_what_is_there(folder, head, settings, resume=resume)  # another may have begun meanwhile
         files.remove_parts(folder)
         files.remove_parts(checkpoints)
         if not (folder / "run.json").is_file():
@@ -47,7 +47,7 @@ def held(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resu
         yield
 
 
-def _refuse_what_is_there(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resume: bool) -> None:
+def refuse_what_is_there(folder: Path, head: Mapping[str, Any], settings: recipe.Recipe, *, resume: bool) -> None:
     """Raises RunError where a folder holds what is not to be gone on with, or cannot be."""
     if (folder / "run.json").is_file():
         if not resume:

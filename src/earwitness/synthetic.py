@@ -299,9 +299,9 @@ def _refuse_another_dataset(folder: Path) -> None:
     if vocabulary.is_file() and vocabulary.read_bytes() == tables.vocabulary_text(CLASSES).encode():
         return
     there = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".")) if folder.is_dir() else []
-    for name in (one for one in (_VOCABULARY, *_TABLES) if one in there):
+    if name := next((one for one in (_VOCABULARY, *_TABLES) if one in there), None):
         raise TableError(f"{folder / name}: of another dataset, and would be written over; give a folder of its own")
-    for name in (one for one in there if one not in SPLITS):
+    if name := next((one for one in there if one not in SPLITS), None):
         raise TableError(f"{folder / name}: not of this sound set, which would hide it; give a folder of its own")
 
 

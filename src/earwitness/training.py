@@ -47,7 +47,7 @@ class Observer(Protocol):
         """Something a user should know about the run."""
 
     def stepped(self, metrics: StepMetrics) -> None:
-        """A step is done."""
+        """A step is done. KeyboardInterrupt, raised from here, stops the run, which is saved first."""
 
     def evaluated(self, step: int, overall: float) -> None:
         """The held-out fold was tagged: lwlrap after `step` steps of the run."""
@@ -86,8 +86,8 @@ def train(
     a run that was stopped goes on from its last checkpoint. `start_from` is the folder of another run, or of a model,
     whose weights are the first ones of this run. With `compiled` torch compiles the backbone, which takes a minute or
     more at the start and changes the last bits of all that follows. RunError where the folder holds another run, or
-    the weights are of another kind; StoreError where the store's features are not the recipe's, or it has one class;
-    Diverged where the loss stops being a number.
+    is being written by another process, or the weights are of another kind; StoreError where the store's features are
+    not the recipe's, or it has one class; Diverged where the loss stops being a number.
     """
     if not isinstance(store, corpus.Store) or not isinstance(settings, recipe.Recipe):
         given = f"{type(store).__name__} and {type(settings).__name__}"
@@ -132,6 +132,8 @@ class _Run:
         self._plan = runplan.plan(store, settings, fold=fold, start=begin, world=self._accelerator.num_processes)
         self._head = self._plan.head(self._device, processes=self._accelerator.num_processes)
         self._resume = resume
+        if self._accelerator.is_main_process:  # before the network is made
+            runfolder.refuse_what_is_there(folder, self._head, settings, resume=resume)
         bfloat16 = devices.in_bfloat16(settings.training.precision, self._device)
         self._network = checkpoint.new_network(settings, classes=len(store.vocabulary), mixed_precision=bfloat16).on(
             self._device

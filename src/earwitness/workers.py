@@ -60,7 +60,7 @@ def _decode(path: str, features: recipe.Features) -> Decoded:
         sound = longsound.read_sound(Path(path), features, on_break=lambda _, reason: breaks.append(reason))
     except AudioError as error:
         return _failed(features, str(error))
-    remark = CUT_SHORT if breaks else SILENT if sound.silent else ""
+    remark = "; ".join([CUT_SHORT] * bool(breaks) + [SILENT] * sound.silent)
     return Decoded(_rounded(sound.log_mel, features), remark, "", sound.trimmed_samples)
 
 

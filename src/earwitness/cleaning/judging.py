@@ -26,8 +26,6 @@ Array = NDArray[np.float64]
 
 # Where fewer out-of-fold tags than this are there to learn from, the calibration is not learnt but assumed.
 _LEAST_TAGS = 20
-# An ear whose lwlrap is not by this much above that of one answer for all clips hears next to nothing.
-_LEAST_LEAD = 0.05
 # Shifts of single classes in log-odds that are assumed at least, however well the few curated clips seem to fit.
 _LEAST_SHIFT = 0.5
 # Where the shift of log-odds is looked for, and how often that is halved: to 1e-5.

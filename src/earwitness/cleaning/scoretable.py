@@ -52,9 +52,10 @@ class TableEar:
 def open_table(path: str | Path, store: Store) -> TableEar:
     """Opens a table that has a row for every curated and noisy clip of a store, and a column for each of its classes.
 
-    A row is the clip's whose name, or the end of whose name, it has (`clipnames.named_as`); other rows and columns,
-    whatever they hold, are left out. TableError as `tables.read_scores` and `named_as`, where rows or columns are
-    missing, and for scores that are no shares from 0 to 1.
+    A row is the clip's whose name, or the end of whose name, it has (`clipnames.named_as`), in other spellings too;
+    other columns, whatever they hold, rows of other files and rows without any score are left out. TableError as
+    `tables.read_scores` and `named_as`, where rows or columns are missing, and for scores that are no shares from 0
+    to 1.
     """
     place = Path(path)
     fnames, scores, _ = tables.read_scores(place, store.vocabulary, among_others=True)

@@ -67,7 +67,7 @@ def _domain(judged: Judged, column: int) -> float:
 
 def silent_clips(store: Store) -> list[str]:
     """Returns the fnames of the clips that hold nothing to hear."""
-    return [clip.fname for clip, remark in zip(store.clips, store.remarks, strict=True) if remark == SILENT]
+    return [clip.fname for clip, remark in zip(store.clips, store.remarks, strict=True) if SILENT in remark]
 
 
 def content_of(

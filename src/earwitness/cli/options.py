@@ -143,8 +143,8 @@ def require_room_for_figures(
 ) -> None:
     """As `require_room_for`, for the file of --json, which may be a device or a pipe, and a call's other outputs.
 
-    It should not lie in the folder that the call makes. Raises TableError where it is a file that holds anything but
-    the figures of an earlier call.
+    Raises FileExistsError where it would lie in the folder `made`, TableError where it is a file that holds anything
+    but the figures of an earlier call.
     """
     streamed = path is not None and _is_stream(path)
     require_room_for(None if streamed else path, *others, inputs=inputs)

@@ -137,6 +137,7 @@ def _write_times(tagger: "Tagger", sounds: "list[Named]", out: Path, least: "Lea
     if out.suffix.lower() == ".txt":
         if len(sounds) > 1:
             raise typer.BadParameter(f"a label track is of one sound file, these are {len(sounds)}; give a .csv")
+        eventsheet.refuse_no_track(out)  # before an hour of sound is heard
         found = tagger.events(sounds[0].path, least=least)
         eventsheet.write_audacity(out, found)
         say(f"{out}: {counted(len(found), 'event')}")

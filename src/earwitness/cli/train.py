@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -87,7 +87,7 @@ def train(
 class TrainingBar:
     """Shows a run: a bar with loss, rate, pseudo-labels and time left on a terminal; plain lines elsewhere.
 
-    Control-C stops the run after the step under way, which is saved; a second one at once.
+    Control-C stops the run after its next step, which is saved; a second one at once.
     """
 
     _PLAIN_EVERY_STEPS = 100
@@ -107,28 +107,33 @@ class TrainingBar:
         self._state, self._lwlrap = "", ""
         self._total = 0
         self._stopping = False
-        self._on_interrupt: Any = None
+        self._listening = False
 
     def __enter__(self) -> "TrainingBar":
         self.bar.start()
-        # In a team of processes Control-C comes to all of them, and none may wait for one that has stopped.
-        if os.environ.get("WORLD_SIZE", "1") == "1" and threading.current_thread() is threading.main_thread():
-            self._on_interrupt = signal.signal(signal.SIGINT, self._stop_after_step)
+        # In a team of processes Control-C comes to all of them, and none may wait for one that has stopped. Where it is
+        # left out, as for what a shell runs behind it, it stays so.
+        alone = os.environ.get("WORLD_SIZE", "1") == "1" and threading.current_thread() is threading.main_thread()
+        if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._stop_after_step)
+            self._listening = True
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._let_go()
         self.bar.stop()
+        if self._stopping and kind is None:  # asked for after the last step: the run is done, what follows it is not
+            raise KeyboardInterrupt
 
     def _stop_after_step(self, *_: object) -> None:
         self._let_go()
         self._stopping = True
-        say("stopping after this step, which is saved; once more stops at once")
+        say("stopping after the next step, which is saved; once more stops at once")
 
     def _let_go(self) -> None:
-        if self._on_interrupt is not None:
-            signal.signal(signal.SIGINT, self._on_interrupt)
-            self._on_interrupt = None
+        if self._listening:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._listening = False
 
     def begun(self, *, done: int, total: int) -> None:
         self._total = total
