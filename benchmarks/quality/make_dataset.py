@@ -133,7 +133,7 @@ def clips_of(
 ) -> list[Clip]:
     """The clips of one split: each recording is in one clip, by itself or with one of another class."""
     waiting = [recordings[place] for place in rng.permutation(len(recordings))]
-    made: list[Clip] = []
+    clips: list[Clip] = []
     # Of n recordings so many pairs that `share` of the clips, n less the pairs, hold two.
     split = waiting[0].split
     share = TWO_SOUNDS[split]
@@ -148,8 +148,8 @@ def clips_of(
         true = tuple(part.label for part in parts if part.label)
         given = doubtful(rng, parts, categories, kept, wrong) if split == "train_noisy" else true
         if given:
-            made.append(Clip(tuple(parts), float(rng.uniform(-5, 5)), true, given))
-    return [made[place] for place in rng.permutation(len(made))]
+            clips.append(Clip(tuple(parts), float(rng.uniform(-5, 5)), true, given))
+    return [clips[place] for place in rng.permutation(len(clips))]
 
 
 def laid_over(first: audio.Samples, second: audio.Samples, louder_db: float) -> audio.Samples:
@@ -170,18 +170,18 @@ def write_sound(clip: Clip, folder: Path) -> None:
 def write(clips: dict[str, list[Clip]], names: Sequence[str], out: Path) -> None:
     """Writes the sounds and the tables of a dataset; the truth of half of the noisy clips."""
     provenance = []
-    for split, made in clips.items():
+    for split, of_split in clips.items():
         folder = out / split
         folder.mkdir(parents=True, exist_ok=True)
-        for clip in track(made, split):
+        for clip in track(of_split, split):
             write_sound(clip, folder)
-        given = [(clip.name, ",".join(clip.given)) for clip in made]
+        given = [(clip.name, ",".join(clip.given)) for clip in of_split]
         if split == "test":
             public = [(*row, "Public") for row in given]
             tables.write_csv(out / "test_post_competition.csv", ("fname", "labels", "usage"), public)
         else:
             tables.write_csv(out / f"{split}.csv", ("fname", "labels"), given)
-        provenance += [(split, clip.name, " ".join(part.source for part in clip.parts)) for clip in made]
+        provenance += [(split, clip.name, " ".join(part.source for part in clip.parts)) for clip in of_split]
     half = clips["train_noisy"][::2]
     truth = [(clip.name, ",".join(clip.given), ",".join(clip.true)) for clip in half]
     tables.write_csv(out / "train_noisy_truth_half.csv", ("fname", "labels", "true_labels"), truth)

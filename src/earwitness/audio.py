@@ -269,9 +269,8 @@ def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
         found = _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, lambda _, why: told.append(why))
         for block in found:
             yield _Decoded(block, file.samplerate)
-        for reason in (*told, _promised_in_vain(file.extra_info))[:1]:
-            if reason:
-                on_break(path, reason)
+        if reason := told[0] if told else _promised_in_vain(file.extra_info):
+            on_break(path, reason)
 
 
 def _promised_in_vain(notes: str) -> str:

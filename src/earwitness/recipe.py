@@ -205,6 +205,11 @@ class Stage(Section):
         anneal = self.anneal_epochs if self.anneal_steps is None else self.anneal_steps
         return not ramp and not anneal
 
+    @property
+    def hears_noisy(self) -> bool:
+        """Tells whether the stage has steps, and noisy rows in them."""
+        return self.noisy > 0 and not self.is_empty
+
 
 class Optimizer(Section):
     """Section 2.6: Nadam. Muon is not in the report: `optimizers`."""

@@ -147,7 +147,7 @@ def refuse_no_place(out: Path, header: Sequence[str]) -> None:
 
 
 def _expanded(path: Path) -> Iterator[Path]:
-    if os.path.isdir(path):  # noqa: PTH112 - Path's raises where nobody may look
+    if soundwalk.is_folder(path):
         yield from sorted(soundwalk.sounds_below(path))
     elif _may_be_there(path):
         yield path

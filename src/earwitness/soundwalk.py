@@ -25,6 +25,11 @@ def is_sound(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and may_be_file(path)
 
 
+def is_folder(path: Path) -> bool:
+    """Tells whether a path is a folder; one that is too long to be any, or where nobody may look, is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path's raises at these
+
+
 def may_be_file(entry: Path | os.DirEntry[str]) -> bool:
     """Tells whether there is a file, or what cannot be told, as its folder lets nobody look; reading it says why."""
     try:

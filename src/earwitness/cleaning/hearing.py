@@ -66,7 +66,7 @@ class Run:
     @property
     def learnt_noisy(self) -> bool:
         """Whether the run learnt from noisy clips, by whatever labels, or began with weights that did."""
-        return self.noisy_before or any(stage.noisy > 0 and not stage.is_empty for stage in self.settings.stages)
+        return self.noisy_before or any(stage.hears_noisy for stage in self.settings.stages)
 
     @property
     def where_deaf(self) -> str:
@@ -130,7 +130,7 @@ def _given_right(settings: recipe.Recipe, folder: Path, newest: Path) -> float |
     *before, stage = settings.stages[: checkpoint.place_of(newest).stage]  # up to the last that had steps
     if stage.method != "teacher-student" or stage.pseudo_labels != "clip" or stage.believe == "heard":
         return None
-    if any(earlier.noisy > 0 and not earlier.is_empty for earlier in before):
+    if any(earlier.hears_noisy for earlier in before):
         return None
     try:
         told = [line.get("given_labels_right") for line in runfolder.read_metrics(folder)]

@@ -76,6 +76,11 @@ def is_believed(one: Verdict) -> bool:
     return one.verdict in {"keep", "add"} or (one.verdict == "unsure" and one.probability >= 0.5)
 
 
+def _is_changed(one: Verdict) -> bool:
+    """Tells whether a tag is believed and was not given, or the other way round."""
+    return bool(one.given) != is_believed(one)
+
+
 def write(path: Path, found: Sequence[Verdict], store: Store, sounds: Mapping[int, Path]) -> None:
     """Writes verdicts.csv; a clip whose sound cannot be read any more has no seconds."""
     rows = (
@@ -116,14 +121,14 @@ def write_by_clip(path: Path, found: Sequence[Verdict], store: Store, sounds: Ma
 
 
 def _of_clip(tags: Sequence[Verdict]) -> str:
-    if any(one.given != is_believed(one) for one in tags):
+    if any(map(_is_changed, tags)):
         return "change"
     return "unsure" if any(one.verdict == "unsure" for one in tags) else "keep"
 
 
 def relabelled(found: Sequence[Verdict], store: Store) -> int:
     """Returns how many noisy clips have other labels in cleaned.csv than they were given."""
-    changed = {one.row for one in found if one.given != is_believed(one)}
+    changed = {one.row for one in found if _is_changed(one)}
     return sum(store.clips[row].role == "noisy" for row in changed)
 
 

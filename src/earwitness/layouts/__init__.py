@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ..corpus import is_store
 from ..dataset import UNLABELLED, Clip, Dataset, Problem
 from ..errors import TableError, counted
 from ..labels import Vocabulary, misspelt
@@ -21,8 +22,6 @@ from .soundfiles import SoundFiles, same_name
 # Names that may be misspelt are told a line each, as long as there are not more than these.
 _MOST_MISSPELT = 5
 _CLIP_LIST = "a table of clips"
-# What a store has, and no dataset.
-_STORE = "store.json"
 # In this order; the first that answers is believed. Their names are those of docs/data.md.
 LAYOUTS: tuple[tuple[str, Callable[[Path], Listing | None]], ...] = (
     ("FSDKaggle2019", fsdkaggle2019.find),
@@ -58,7 +57,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: s
     place = Path(path).absolute()
     if not place.exists():
         raise TableError(f"{place}: no such file or folder: give a dataset's folder or a table")
-    if (place / _STORE).is_file():
+    if is_store(place):
         raise TableError(f"{place}: a store, as `earwitness prepare` makes it: give the dataset that it was made of")
     root = None if audio_root is None else Path(audio_root).absolute()
     if root and not root.is_dir():

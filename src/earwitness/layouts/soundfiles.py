@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from ..audio import SUFFIXES
-from ..soundwalk import may_be_file
+from ..soundwalk import is_folder, may_be_file
 
 # What a system says of a folder that is not there.
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
@@ -73,7 +73,7 @@ class SoundFiles:
     def _spelt_otherwise(self, folder: Path, fname: str) -> Path | None:
         *between, name = Path(fname.replace("\\", "/")).parts or ("",)
         for part in between:
-            if not os.path.isdir(folder / part):  # noqa: PTH112 - Path's fails at a name that is too long
+            if not is_folder(folder / part):
                 found = self._listed(folder).folders.get(plain_name(part), ())
                 if len(found) != 1:
                     return None
