@@ -100,6 +100,15 @@ def test_a_shift_to_either_side_leaves_the_mean_where_it_was(deviation: float, l
     assert interval.rate == pytest.approx(1 - p.mean(), abs=0.003)
 
 
+def test_however_shifts_fall_no_chance_leaves_0_to_1() -> None:
+    """A few far shifts, most of them to one side by chance: their own mean would scale chances beyond 1."""
+    p = np.array([0.45, 0.5, 0.55])
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        counts, _ = calibration.share_interval(rng, p, rng.normal(0, 5, 40))
+        assert counts.min() >= 0 and counts.max() <= 3
+
+
 def test_an_interval_says_its_level() -> None:
     draws = np.append(np.arange(101) / 100, np.nan)
     for level, interval in ((0.9, calibration.interval_of(draws)), (0.5, calibration.interval_of(draws, level=0.5))):

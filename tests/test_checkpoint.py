@@ -39,6 +39,14 @@ def test_weights_are_drawn_from_the_seed_alone() -> None:
     assert all(torch.equal(once[key], again[key]) for key in once)
 
 
+def test_drawing_weights_leaves_the_callers_chance_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tagger that is opened within somebody's training must not seed that training's GPU anew."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the GPUs were seeded"))
+    before = torch.random.get_rng_state()
+    checkpoint.new_network(SETTINGS, classes=3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_a_checkpoint_brings_back_weights_and_optimizer(tmp_path: Path) -> None:
     network, optimizer = trained()
     labels, average = torch.rand(5, 3), checkpoint.new_network(SETTINGS, classes=3)

@@ -22,7 +22,7 @@ DATA = (ROOT / "docs" / "data.md").read_text("utf-8")
 
 # Table 2 of the report: symbol and value, with the symbol that the recipe's explanation gives.
 TABLE_2: dict[str, tuple[float, str]] = {
-    "m_f": (2, "m_F"), "m_t": (2, "m_T"), "p_f": (0.1, "p_F"), "p_t": (0.1, "p_T"),
+    "m_f": (2, "m_f"), "m_t": (2, "m_t"), "p_f": (0.1, "p_f"), "p_t": (0.1, "p_t"),
     "eta": (0.5, "eta"), "alpha": (0.4, "alpha"), "s": (30, "s"), "m": (0.5, "m"),
     "N_V": (6, "N_V"), "N_W": (58, "N_W"),
     "w_1": (10, "w"), "w_2": (15, "w"), "l_1": (90, "l"), "l_2": (285, "l"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from accelerate.state import AcceleratorState
 
 from conftest import tone
 from earwitness import checkpoint, corpus, layouts, losses, recipe, runfolder, stages, start, training
@@ -150,6 +151,19 @@ def test_of_many_empty_classes_some_are_named(store: Store, tmp_path: Path) -> N
     assert "Species 4 and 295 more: their scores" in note
 
 
+def test_only_clips_that_a_stage_learns_from_are_counted(store: Store, tmp_path: Path) -> None:
+    """The noisy clips lie in the store, and no stage hears them: nor can they teach a class that they alone have."""
+    store.labels[store.rows("curated"), 1] = 0
+    assert store.labels[store.rows("noisy"), 1].any()
+    curated_alone = "stage1.ramp_steps=0", "stage1.anneal_steps=0", "stage2.method=supervised", "stage2.noisy=0"
+    witness = run(store, tmp_path / "run", *curated_alone)
+    learnt = len(stages.split(store, 0).curated)
+    assert f"learnt from {learnt} curated and 0 noisy clips; stage 2" in (tmp_path / "run/model/README.md").read_text()
+    assert any(f"no clip to learn from for {store.vocabulary.names[1]}:" in note for note in witness.notes)
+    run(store, tmp_path / "on", *curated_alone, start_from=tmp_path / "run")
+    assert "0 noisy clips, from the weights of another run" in (tmp_path / "on/model/README.md").read_text()
+
+
 def test_divergence_stops_with_step_cause_and_checkpoint(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +201,19 @@ def test_a_run_computes_where_everything_else_does(
     with pytest.raises(Asked) as asked:
         training.train(store, tmp_path / "run", recipe.load(None, TINY), cpu=cpu)
     assert asked.value.args == (on_cpu,)
+
+
+def test_the_environment_does_not_choose_the_arithmetic(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`accelerate launch` says so to all that it starts, and heads and losses would be in bfloat16, too."""
+    found = []
+    for arithmetic in ("no", "bf16"):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", arithmetic)
+        run(store, tmp_path / arithmetic, "training.precision=float32", "stage2.ramp_steps=0", "stage2.anneal_steps=0")
+        found.append(weights(tmp_path / arithmetic))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_names_in_place_of_store_and_recipe_are_refused(store: Store, tmp_path: Path) -> None:

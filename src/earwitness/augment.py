@@ -50,7 +50,7 @@ def apply_spec_augment(patches: Floats, time: Masks, frequency: Masks) -> Floats
     """
     frames, mels = patches.shape[1:]
     keep_frames, keep_mels = ~masked(time, size=frames), ~masked(frequency, size=mels)
-    return np.asarray(patches * keep_frames[:, :, None] * keep_mels[:, None, :])
+    return np.asarray(patches * (keep_frames[:, :, None] & keep_mels[:, None, :]))
 
 
 def spec_augment(
@@ -62,7 +62,7 @@ def spec_augment(
     frequency_mask_fraction: float,
     time_mask_fraction: float,
 ) -> Floats:
-    """Draws and applies SpecAugment to patches (n, frames, mels). Report: section 2.2, m_F, m_T, p_F and p_T."""
+    """Draws and applies SpecAugment to patches (n, frames, mels). Report: section 2.2; m_f, m_t, p_f and p_t."""
     count, frames, mels = patches.shape
     time = draw_masks(rng, patches=count, masks=time_masks, size=frames, fraction=time_mask_fraction)
     frequency = draw_masks(rng, patches=count, masks=frequency_masks, size=mels, fraction=frequency_mask_fraction)
@@ -76,7 +76,9 @@ def draw_reversal(rng: Generator, *, patches: int) -> Booleans:
 
 def apply_reversal(patches: Floats, reversed_: Booleans) -> Floats:
     """Returns the patches with the chosen ones played backwards: (n, frames, mels), a new array."""
-    return np.where(reversed_[:, None, None], patches[:, ::-1], patches)
+    out = np.array(patches)
+    out[reversed_] = patches[reversed_, ::-1]
+    return out
 
 
 def double_labels(labels: Floats, reversed_: Booleans) -> Floats:
@@ -168,4 +170,4 @@ def apply_mixup(rows: "torch.Tensor", mixing: Mixing) -> "torch.Tensor":
 
     lam = torch.from_numpy(mixing.lam).to(rows.device).view(-1, *[1] * (rows.dim() - 1))
     partner = torch.from_numpy(mixing.partner).to(rows.device)
-    return lam * rows + (1.0 - lam) * rows[partner]
+    return (lam * rows).add_(rows[partner].mul_(1.0 - lam))  # in place: fresh memory costs as much as the sums

@@ -128,10 +128,11 @@ def share_interval(rng: np.random.Generator, present: Array, shifts: Array) -> t
         return np.zeros(len(shifts)), Interval(float("nan"), 0.0, 1.0)
     steps, tags = np.unique(np.round(log_odds(present) / _ODDS_STEP), return_counts=True)
     odds = steps * _ODDS_STEP
-    # Of what is likelier than not its absence is scaled, so that no chance gets beyond 1.
+    # Of what is likelier than not its absence is scaled, so that no chance gets beyond 1: the mean over shifts to both
+    # sides is at least the rarer one's chance, which that over the shifts drawn need not be.
     side = np.where(odds > 0, -1.0, 1.0)
-    rarer = sigmoid(side * (odds + shifts[:, None]))
-    rarer *= sigmoid(side * odds) / rarer.mean(axis=0)
+    rarer, opposite = (sigmoid(side * (odds + shift[:, None])) for shift in (shifts, -shifts))
+    rarer *= sigmoid(side * odds) / ((rarer + opposite).mean(axis=0) / 2)
     counts = rng.binomial(tags, np.where(odds > 0, 1.0 - rarer, rarer)).sum(axis=1).astype(np.float64)
     return counts, interval_of(1.0 - counts / len(present))
 

@@ -157,7 +157,8 @@ def load_network(folder: Path, config: ModelConfig) -> TeacherStudent:
 def new_network(settings: recipe.Recipe, *, classes: int, mixed_precision: bool = False) -> TeacherStudent:
     """Returns the recipe's network, its weights drawn from the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.training.seed)
+        # Not `torch.manual_seed`, which seeds the GPUs' generators too, and these are the caller's.
+        torch.default_generator.manual_seed(settings.training.seed)
         return TeacherStudent(
             width=settings.network.width,
             input_pooling=settings.network.input_pooling,

@@ -64,8 +64,9 @@ def load_config(folder: Path) -> ModelConfig:
             raise ValueError(f"mean and std are not {bands[0]} numbers each")
         return config
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"; did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else ""
-        raise ModelError(f"{folder}: not a model, it has no config.json{hint}") from None
+        is_run = (folder / "model" / "config.json").is_file()
+        advice = f"did you mean {folder / 'model'}?" if is_run else "give RUN/model of a finished run"
+        raise ModelError(f"{folder}: not a model, it has no config.json; {advice}") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check its permissions and its disk") from None
     except KeyError as error:

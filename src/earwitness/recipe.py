@@ -73,12 +73,12 @@ class Patches(Section):
 class Augmentation(Section):
     """Sections 2.2 and 2.4."""
 
-    frequency_masks: int = setting(2, "frequency masks of SpecAugment", symbol="m_F", ge=0)
-    time_masks: int = setting(2, "time masks of SpecAugment", symbol="m_T", ge=0)
+    frequency_masks: int = setting(2, "frequency masks of SpecAugment", symbol="m_f", ge=0)
+    time_masks: int = setting(2, "time masks of SpecAugment", symbol="m_t", ge=0)
     frequency_mask_fraction: float = setting(
-        0.1, "widest frequency mask", symbol="p_F", unit="of all bands", ge=0, le=1
+        0.1, "widest frequency mask", symbol="p_f", unit="of all bands", ge=0, le=1
     )
-    time_mask_fraction: float = setting(0.1, "widest time mask", symbol="p_T", unit="of all frames", ge=0, le=1)
+    time_mask_fraction: float = setting(0.1, "widest time mask", symbol="p_t", unit="of all frames", ge=0, le=1)
     reversal: bool = setting(True, "time reversal, with a class of its own for every reversed class")
     mixup_alpha: float = setting(0.4, "parameter of mixup's Beta distribution; 0: no mixup", symbol="alpha", ge=0)
     overlay_chance: float = setting(
@@ -290,9 +290,10 @@ def load(sources: str | Path | Sequence[str | Path] | None = None, overrides: st
     differences: dict[str, Any] = {}
     for source in listed:
         differences = _merged(differences, _with_bases(source))
-    for override in [overrides] if isinstance(overrides, str) else overrides:
-        differences = _merged(differences, _parse_override(override))
-    return resolve(differences, where=" + ".join(map(str, listed)) or "recipe")
+    changes = [overrides] if isinstance(overrides, str) else list(overrides)
+    for change in changes:
+        differences = _merged(differences, _parse_override(change))
+    return resolve(differences, where=" + ".join(map(str, [*listed, *changes])) or "recipe")
 
 
 def resolve(differences: Mapping[str, Any], *, where: str) -> Recipe:

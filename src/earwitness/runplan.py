@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from . import __version__, devices, recipe, stages
 from .corpus import Store
@@ -83,8 +84,7 @@ class RunPlan:
             )
         if slow := devices.remark(self.settings.training.precision, device):
             remarks.append(f"precision: {slow}")
-        used = np.concatenate([self.split.curated, self.split.noisy])
-        counts = self.store.labels[used].sum(axis=0)
+        counts = self.store.labels[np.concatenate(self._learnt_from())].sum(axis=0)
         empty = [name for name, count in zip(self.store.vocabulary.names, counts, strict=True) if not count]
         if empty:
             remarks.append(f"no clip to learn from for {some_of(empty, 5)}: their scores will mean nothing")
@@ -96,16 +96,27 @@ class RunPlan:
 
     def card(self, held_out: float | None) -> str:
         """Returns the model's README.md; `held_out` is the last lwlrap of the held-out fold, where there was one."""
+        begun = ", from the weights of another run or model" if self.start else ""
         known = "" if held_out is None or self.knows_held_out else f"; held-out lwlrap {held_out:.4f}"
         steps = ", ".join(f"stage {stage.number}: {stage.steps} steps" for stage in self.stages)
+        curated, noisy = self._learnt_from()
         return (
             "# An audio tagger trained by earwitness\n\n"
-            f"{len(self.store.vocabulary)} classes; learnt from {len(self.split.curated)} curated and "
-            f"{len(self.split.noisy)} noisy clips; {steps}{known}.\n\n"
+            f"{len(self.store.vocabulary)} classes; learnt from {len(curated)} curated and {len(noisy)} noisy "
+            f"clips{begun}; {steps}{known}.\n\n"
             "    earwitness tag . some.wav --out scores.csv\n\n"
             "    from earwitness import Tagger\n"
             '    Tagger.load(".").tag("some.wav")\n'
         )
+
+    def _learnt_from(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the rows of the curated and of the noisy clips that some stage learns from."""
+        curated, noisy, _ = self.split
+        if not any(stage.settings.curated for stage in self.stages):
+            curated = curated[:0]
+        if not any(stage.settings.noisy for stage in self.stages):
+            noisy = noisy[:0]
+        return curated, noisy
 
 
 def plan(store: Store, settings: recipe.Recipe, *, fold: int | None, start: Start | None, world: int) -> RunPlan:

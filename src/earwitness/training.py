@@ -123,6 +123,8 @@ class _Run:
         self._accelerator = Accelerator(
             # By itself it would take any accelerator there is; which of several GPUs a process has is its to say.
             cpu=devices.best(cpu=cpu).type == "cpu",
+            # Nor is the environment to put the heads into bfloat16, as `accelerate launch` may.
+            mixed_precision="no",
             kwargs_handlers=[
                 DistributedDataParallelKwargs(find_unused_parameters=settings.loss.kind != "focal+arcface")
             ],
