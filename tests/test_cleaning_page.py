@@ -69,3 +69,18 @@ def test_a_sound_that_cannot_be_read_is_shown_without_evidence(tiny_store: Path,
     (card,) = page.cards([one])
     assert card["where"] == "its sound cannot be read any more" and page.media["0"]["sound"] == ""
     assert (card["left"], card["width"], card["play_from"]) == (0.0, 0.0, 0.0)
+
+
+def test_evidence_outside_of_the_stretch_that_is_shown_is_said_and_not_played(tiny_store: Path, monkeypatch) -> None:
+    store = Store(tiny_store)
+    monkeypatch.setattr(cleanpage, "_MOST_SECONDS", 1.0)
+    page = cleanpage._Page(store, originals.require_sounds(store, None))
+    row = next(row for row in range(len(store.clips)) if store.length(row) > 200)
+    shown = Verdict(row, row, 0, 1, "drop", 0.1, 0.1, 0.0, 0.5)
+    elsewhere = Verdict(row, row, 1, 0, "add", 0.9, 0.9, 2.0, 2.5)
+    page.embed(shown)
+    begin, end = page.spans[row]
+    first, second = page.cards([shown, elsewhere])
+    assert first["width"] > 0 and first["where"] == "0.0 to 0.5 s"
+    assert (second["left"], second["width"], second["play_from"]) == (0.0, 0.0, 0.0)
+    assert second["where"] == f"evidence at 2.0 to 2.5 s, {begin:.1f} to {end:.1f} s shown"

@@ -40,6 +40,13 @@ FETCHED_AHEAD = """() => {
   return times(`/clips/${state.queue[0].number}/picture.png`)[0] < Math.max(...times("/decide"));
 }"""
 
+# Sounds and pictures as they come over a slow line: not before `letGo` is called.
+HELD_BACK = """() => {
+  const [now, gone] = [load, new Promise((done) => { window.letGo = done; })];
+  load = async (number) => { await gone; return now(number); };
+  media.clear();
+}"""
+
 
 class Program:
     """`earwitness review` in a process of its own, to be killed."""
@@ -273,6 +280,77 @@ def test_two_reviewers_and_the_end(browser: Any, address: str, own_review: Path)
     done = kept(own_review)
     assert len({one.fname for one in done}) == len(done) == 20
     assert {one.reviewer for one in done} == {"Anna", "Ben"}
+
+
+def test_who_waits_for_the_last_clip_of_another_keeps_the_focus_and_gets_it(browser: Any, address: str) -> None:
+    pages = [opened(browser, f"{address}?reviewer={name}") for name in ("Anna", "Ben")]
+    waiting, other = pages
+    while waiting.locator("#review").is_visible():
+        waiting.keyboard.press("n")
+        waiting.wait_for_function("() => !state.busy")
+    expect(waiting.locator("#finished-heading")).to_have_text("Nothing free at the moment")
+    waiting.locator("#undo-last").focus()
+    with waiting.expect_response("**/api/next"):
+        pass
+    waiting.wait_for_function("() => !state.busy")
+    expect(waiting.locator("#undo-last")).to_be_focused()
+
+    waiting.route("**/api/next", lambda route: route.abort())
+    expect(waiting.locator("#error")).to_contain_text("The server does not answer")
+    waiting.unroute("**/api/next")
+    expect(waiting.locator("#error")).to_be_hidden()
+    wanted = clip_of(other)
+    other.goto("about:blank")
+    expect(waiting.locator("#fname")).to_have_text(wanted)
+    expect(waiting.locator("#fname")).to_be_focused()
+
+
+def test_who_calls_off_another_name_stays_with_name_and_ticks(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    page.keyboard.press("1")
+    marks = ticked(page)
+    page.locator("#name").click()
+    page.locator("#ask-name").fill("Be")
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask")).to_be_hidden()
+    page.wait_for_function("() => !state.busy")
+    assert (page.locator("#name").inner_text(), ticked(page)) == ("Anna", marks)
+    page.locator("#name").click()
+    page.locator("#ask-name").fill("Ben")
+    page.keyboard.press("Enter")
+    expect(page.locator("#name")).to_have_text("Ben")
+
+
+def test_on_a_slow_line_a_clip_keeps_its_rows_until_the_next_is_here(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    page.evaluate(HELD_BACK)
+    before, labels = clip_of(page), page.locator(".tag label").all_inner_texts()
+    with page.expect_response("**/api/decide"):
+        page.keyboard.press("n")
+    expect(page.locator("#review")).to_have_attribute("aria-busy", "true")
+    page.wait_for_function("() => Number(document.querySelector('#progress').value) === 1")
+    for row in page.locator(".tag").all():
+        row.hover()
+    assert page.evaluate("() => rows().map((tag) => shownAs(tag.label))") == labels
+    assert clip_of(page) == before
+    page.evaluate("() => letGo()")
+    expect(page.locator("#fname")).not_to_have_text(before)
+    expect(page.locator("#review")).to_have_attribute("aria-busy", "false")
+    assert not page.strangers
+
+
+def test_a_held_arrow_draws_the_playhead_once_a_frame(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    page.evaluate("() => { audio.currentTime = 0; audio.loop = true; audio.playbackRate = 0.25; play(); }")
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    drawn = """() => new Promise((done) => {
+      let times = 0;
+      new MutationObserver((all) => { times += all.length; }).observe(playhead, { attributes: true });
+      const after = (frames) => (frames ? requestAnimationFrame(() => after(frames - 1)) : done(times));
+      after(10);
+    })"""
+    assert page.evaluate(drawn) <= 12
 
 
 def test_names_labels_focus_and_narrow_screens(browser: Any, address: str) -> None:

@@ -50,6 +50,17 @@ def test_export_and_import(reviewed: Path, tiny_review: Path, tmp_path: Path, ea
     assert {(row["fname"], row["labels"]) for row in again} >= {("noisy0.wav", "Purr,Meow"), ("noisy1.wav", "")}
 
 
+def test_label_studio_may_begin_before_anybody_decided(
+    own_review: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    tasks = tmp_path / "tasks.json"
+    assert earwitness("review", own_review, "--export", tasks) == (0, f"{tasks}: 0 decisions on 0 clips\n", "")
+    clips = review_folder.read(own_review).clips
+    assert [one["data"]["fname"] for one in json.loads(tasks.read_text())] == [one.fname for one in clips]
+    assert earwitness("review", own_review, "--export", tmp_path / "interface.xml")[0] == 0
+    assert not (own_review / FILE_NAME).exists()
+
+
 @pytest.mark.parametrize("name", ["tasks.json", "interface.xml"])
 def test_an_export_takes_the_place_of_an_earlier_one_alone(
     name: str, reviewed: Path, tmp_path: Path, earwitness: Earwitness

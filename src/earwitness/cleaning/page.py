@@ -131,10 +131,9 @@ class _Page:
     def _card(self, one: Verdict) -> dict[str, Any]:
         begin, end = self.spans[one.row]
         clip, scale = self.store.clips[one.row], 100 / max(end - begin, 1e-6)
-        known = math.isfinite(one.start_seconds)
-        first, end = (one.start_seconds, one.end_seconds) if known else (begin, begin)
+        first, last = (one.start_seconds, one.end_seconds) if self._shows_evidence(one) else (begin, begin)
         left = min(max((first - begin) * scale, 0.0), 100.0)
-        right = min(max((end - begin) * scale, 0.0), 100.0)
+        right = min(max((last - begin) * scale, 0.0), 100.0)
         return {
             "row": one.row, "label": self.store.vocabulary.names[one.column], "verdict": one.verdict,
             "given": one.given, "probability": one.probability, "heard": one.heard, "fname": clip.fname,
@@ -143,13 +142,21 @@ class _Page:
             "where": self._where(one),
         }  # fmt: skip
 
+    def _shows_evidence(self, one: Verdict) -> bool:
+        """Tells whether the evidence is known and in the stretch that is shown, which may be another verdict's."""
+        begin, end = self.spans[one.row]
+        return one.start_seconds < end and one.end_seconds > begin  # never of NaN
+
     def _where(self, one: Verdict) -> str:
-        """Returns where the evidence is; the clip's first seconds are shown where nobody told."""
+        """Returns where the evidence is, and what is shown where that is elsewhere or nobody told."""
+        begin, end = self.spans[one.row]
+        evidence = f"{one.start_seconds:.1f} to {one.end_seconds:.1f} s"
+        if self._shows_evidence(one):
+            return evidence
         if math.isfinite(one.start_seconds):
-            return f"{one.start_seconds:.1f} to {one.end_seconds:.1f} s"
+            return f"evidence at {evidence}, {begin:.1f} to {end:.1f} s shown"
         if not self.media[str(one.row)]["sound"]:
             return "its sound cannot be read any more"
-        begin, end = self.spans[one.row]
         return f"{begin:.1f} to {end:.1f} s shown"
 
 

@@ -72,8 +72,8 @@ def verdicts(judged: Judged, store: Store, trimmed_seconds: NDArray[np.float64],
 
 
 def is_believed(one: Verdict) -> bool:
-    """Tells whether a tag is among the cleaned labels: it is kept or added, or unsure and likelier than not."""
-    return one.verdict in {"keep", "add"} or (one.verdict == "unsure" and one.probability >= 0.5)
+    """Tells whether a tag is among the cleaned labels: those that a review proposes."""
+    return review_folder.is_believed(one.verdict, one.probability)
 
 
 def _is_changed(one: Verdict) -> bool:

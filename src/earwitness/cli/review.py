@@ -11,6 +11,7 @@ from .options import HostOption, OpenOption, PortOption, open_browser, require_r
 from .screen import list_some, say, say_next
 
 if TYPE_CHECKING:
+    from ..reviewing.decision import Decision
     from ..reviewing.decisions import Decisions
     from ..reviewing.folder import ReviewFolder
 
@@ -129,12 +130,15 @@ def _export(found: "ReviewFolder", path: Path) -> None:
     from ..reviewing import decision_files
     from ..reviewing.decisions import FILE_NAME, Decisions
 
-    # Whatever store they were made for: nothing that somebody heard is to be out of reach.
-    decisions = Decisions(found.path / FILE_NAME, None)
-    try:
-        made = decisions.all()
-    finally:
-        decisions.close()
+    made: list[Decision] = []
+    # Label Studio begins with the proposals; a table would be empty.
+    if path.suffix not in (".json", ".xml") or (found.path / FILE_NAME).is_file():
+        # Whatever store they were made for: nothing that somebody heard is to be out of reach.
+        decisions = Decisions(found.path / FILE_NAME, None)
+        try:
+            made = decisions.all()
+        finally:
+            decisions.close()
     decision_files.write(path, made, found)
     if path.suffix == ".xml":
         classes = counted(len(found.vocabulary), "class")

@@ -8,7 +8,8 @@ const MOST_FOUND = 50;
 const UNREACHED = "The server does not answer. Is `earwitness review` still running?";
 // seconds: how long the clip is, 0 where it cannot be heard. insisted: whether it was said that nobody heard it.
 // left: the clip and its ticks that the page was left with. byMouse: whether a mouse was used last, and no key since.
-const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, seconds: 0, insisted: false, left: null, byMouse: false, shownAt: 0, stopAt: null, paceFrom: Date.now(), decided: 0 };
+// waiting: whether others have the last clips. frame: the playhead's next picture.
+const state = { classes: [], review: "", reviewer: "", holder: "", queue: [], ticked: new Set(), added: [], active: null, busy: false, seconds: 0, insisted: false, left: null, byMouse: false, shownAt: 0, stopAt: null, waiting: false, frame: 0, paceFrom: Date.now(), decided: 0 };
 const media = new Map(); // number -> promise of {sound, picture, seconds}
 
 // --- the server ---
@@ -67,17 +68,19 @@ function forgetMedia() {
 // --- one clip ---
 
 async function receive(answer) {
-  state.queue = answer.clips;
+  const [clip] = answer.clips;
+  audio.pause();
   showProgress(answer.progress);
-  if (!state.queue.length) return showFinished(answer);
-  await show(state.queue[0], answer.undone);
+  const ready = clip && await hear(clip); // on a slow line the clip before it stays, with rows of its own
+  state.queue = answer.clips;
+  state.waiting = answer.held_elsewhere > 0 && !clip;
+  if (!clip) return showFinished(answer);
+  show(clip, ready, answer.undone);
   for (const clip of state.queue.slice(1)) fetchMedia(clip.number).catch(() => {});
   forgetMedia();
 }
 
-async function show(clip, undone) {
-  audio.pause();
-  const ready = await hear(clip);
+function show(clip, ready, undone) {
   const chosen = chosenBefore(clip, undone) || clip.tags.filter((tag) => tag.proposed).map((tag) => tag.label);
   state.ticked = new Set(chosen);
   state.added = chosen.filter((label) => !clip.tags.some((tag) => tag.label === label));
@@ -130,10 +133,10 @@ function present(clip, ready) {
 
 async function hearAgain() {
   if (state.busy) return;
-  state.busy = true; // the clip stays until its sound is here
+  setBusy(true); // the clip stays until its sound is here
   const [clip] = state.queue;
   present(clip, await hear(clip));
-  state.busy = false;
+  setBusy(false);
   if (document.activeElement === document.body) $("fname").focus({ preventScroll: true });
   if (state.seconds) play();
 }
@@ -282,7 +285,7 @@ function say(clip) {
 
 async function send(path, extra) {
   if (state.busy) return;
-  state.busy = true;
+  setBusy(true);
   const began = performance.now();
   try {
     const answer = await ask(path, extra);
@@ -292,8 +295,13 @@ async function send(path, extra) {
   } catch (error) {
     complain(error.message); // the clip and what is ticked stay as they are
   } finally {
-    state.busy = false;
+    setBusy(false);
   }
+}
+
+function setBusy(busy) {
+  state.busy = busy;
+  $("review").setAttribute("aria-busy", String(busy));
 }
 
 async function measure(began) {
@@ -344,7 +352,8 @@ function drawPlayhead() {
   const share = state.seconds ? Math.min(1, audio.currentTime / state.seconds) : 0;
   $("playhead").style.left = `${100 * share}%`;
   if (state.stopAt !== null && audio.currentTime >= state.stopAt) { audio.pause(); state.stopAt = null; }
-  if (!audio.paused) requestAnimationFrame(drawPlayhead);
+  cancelAnimationFrame(state.frame);
+  if (!audio.paused) state.frame = requestAnimationFrame(drawPlayhead);
 }
 
 // --- adding a tag ---
@@ -473,19 +482,20 @@ function showProgress(progress) {
 }
 
 function showFinished(answer) {
-  audio.pause();
   const waiting = answer.held_elsewhere;
   const skipped = answer.progress.own_skipped;
+  const heading = waiting ? "Nothing free at the moment" : "All done";
+  const news = $("finished").hidden || $("finished-heading").textContent !== heading;
+  complain("");
   $("review").hidden = true;
   $("finished").hidden = false;
-  $("finished-heading").textContent = waiting ? "Nothing free at the moment" : "All done";
+  $("finished-heading").textContent = heading;
   const said = `${answer.progress.settled} of ${answer.progress.clips} clips are settled.`;
   $("finished-text").textContent = waiting ? `${said} Another reviewer has the last ${waiting}; what they leave comes here.` : said;
   $("again").hidden = !skipped;
   $("again").textContent = skipped === 1 ? "Hear the clip you skipped" : `Hear the ${skipped} clips you skipped`;
   $("undo-last").hidden = !answer.progress.own;
-  $("finished-heading").focus();
-  if (waiting) setTimeout(() => { if (!state.queue.length) send("next"); }, 5000);
+  if (news) $("finished-heading").focus();
 }
 
 function complain(text) { $("error").hidden = !text; $("error").textContent = text; }
@@ -510,6 +520,7 @@ function newHolder() { return String(Math.random()).slice(2) + Date.now(); }
 
 function askName() {
   $("ask-name").value = state.reviewer;
+  $("ask").returnValue = "";
   $("ask").showModal();
 }
 
@@ -558,7 +569,11 @@ function attachButtons() {
     audio.currentTime = (state.seconds * (event.clientX - box.left)) / box.width;
     play();
   });
-  $("ask").addEventListener("close", () => { const name = $("ask-name").value.trim(); if (name) begin(name); else if (!state.reviewer) askName(); });
+  $("ask").addEventListener("close", () => {
+    const name = $("ask").returnValue && $("ask-name").value.trim(); // Escape returns nothing
+    if (name) begin(name);
+    else if (!state.reviewer) askName();
+  });
 }
 
 function attachAdding() {
@@ -577,7 +592,8 @@ async function start() {
   for (const name of ["play", "pause", "ended", "seeked"]) {
     audio.addEventListener(name, () => { $("play-word").textContent = audio.paused ? "Play" : "Pause"; drawPlayhead(); });
   }
-  setInterval(() => { if (state.queue.length) ask("renew").catch(() => {}); }, 60000);
+  setInterval(() => { if (state.reviewer) ask("renew").catch(() => {}); }, 60000);
+  setInterval(() => { if (state.waiting) send("next"); }, 5000);
   window.addEventListener("pagehide", goAway);
   window.addEventListener("pageshow", comeBack);
   try {
