@@ -1,5 +1,6 @@
 """The command line: what each verb prints, writes and answers; one line for whatever is wrong; nothing cut off."""
 
+import csv
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import soundfile
 from rich.cells import cell_len
 
 from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, tone, write_tables, write_tiny_model
-from earwitness import cli, layouts, recipe
+from earwitness import cli, corpus, layouts, recipe
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
@@ -113,6 +114,17 @@ def test_prepare_says_what_it_did(tiny_dataset: Path, tmp_path: Path, earwitness
     answer = earwitness("prepare", tiny_dataset, "--out", store)
     done = f"{store}: 10 curated, 10 noisy, 6 test; 0 files decoded, 26 already there"
     assert answer == (0, f"{read}\n{done}\n{following}\n", "")
+
+
+def test_prepare_says_how_it_reads_before_it_decodes(
+    tiny_dataset: Path, tmp_path: Path, earwitness: Earwitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "prepare", broken_off)
+    answer = earwitness("prepare", tiny_dataset, "--out", tmp_path / "store")
+    assert answer.status == cli.INTERRUPTED and "read as FSDKaggle2019; 4 classes" in answer.out
 
 
 def test_prepare_says_what_may_not_be_meant_so(tmp_path: Path, earwitness: Earwitness) -> None:
@@ -452,7 +464,14 @@ def test_when_each_class_is_heard(tiny_model: Path, folder: Path, tmp_path: Path
     answer = earwitness("tag", tiny_model, sound, "--times", track, "--least", 0, "--threads", 1)
     assert answer == (0, f"{track}: 4 events\n", "")
     assert len(track.read_text("utf-8").splitlines()) == 4
-    assert "a label track is of one sound file" in refusal(earwitness("tag", tiny_model, folder, "--times", track))
+    selections = tmp_path / "times.selections.txt"
+    assert earwitness("tag", tiny_model, sound, "--times", selections, "--least", 0, "--threads", 1).status == 0
+    boxes = list(csv.DictReader(selections.read_text("utf-8").splitlines(), delimiter="\t"))
+    assert [box["Label"] for box in boxes] == list(CLASSES)
+    assert {(box["Begin Time (s)"], box["Low Freq (Hz)"], box["High Freq (Hz)"]) for box in boxes} == {
+        ("0.000", "0", "16000")
+    }
+    assert "a .txt has the labels of one sound file" in refusal(earwitness("tag", tiny_model, folder, "--times", track))
     both = ("--times", out, "--out", tmp_path / "scores.csv")
     assert "a row an event" in refusal(earwitness("tag", tiny_model, folder, *both))
 
@@ -600,6 +619,7 @@ NONSENSE = {
     "no tags": (("tag", "MODEL", "DATASET", "--top", "0"), "--top"),
     "evaluate on nothing": (("evaluate", "MODEL", "no/such"), "no/such: no such file or folder"),
     "evaluate on a model": (("evaluate", "MODEL", "MODEL"), "no dataset found"),
+    "evaluate the wrong way round": (("evaluate", "DATASET", "MODEL"), "DATASET: not a model, it has no config.json"),
     "evaluate a store": (("evaluate", "STORE", "STORE"), "not a model"),
     "no such table": (("evaluate", "--scores", "no.csv", "DATASET"), "no.csv: cannot be read (No such file"),
     "a model for a table": (("evaluate", "--scores", "MODEL", "DATASET"), "MODEL: cannot be read (Is a directory)"),
@@ -1130,8 +1150,8 @@ def test_either_a_model_or_a_table(
     tiny_model: Path, tiny_dataset: Path, two_tables: tuple[Path, Path], earwitness: Earwitness
 ) -> None:
     table, _ = two_tables
-    neither = "give one MODEL, or a table of scores with --scores TABLE and no MODEL"
-    assert neither in refusal(earwitness("evaluate", tiny_dataset))
+    neither = "give MODEL and DATASET, or --scores TABLE and DATASET; see `earwitness evaluate --help`"
+    assert refusal(earwitness("evaluate", tiny_dataset)) == neither
     assert neither in refusal(earwitness("evaluate", tiny_model, tiny_model, tiny_dataset))
     assert neither in refusal(earwitness("evaluate", tiny_model, tiny_dataset, "--scores", table))
     assert f"give a table of scores as --scores {table}" in refusal(earwitness("evaluate", table, tiny_dataset))

@@ -1,4 +1,4 @@
-"""Events of files: seconds of the file, one table kept as it comes, label tracks."""
+"""Events of files: seconds of the file, one table kept as it comes."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from conftest import CLASSES, tiny_recipe
 from earwitness import Tagger, eventsheet
 from earwitness.errors import AudioError, TableError
-from earwitness.events import Event
 from earwitness.labels import Vocabulary
 from earwitness.scoresheet import Named
 from earwitness.tagging import Timed
@@ -123,33 +122,6 @@ def test_somebody_elses_table_is_not_replaced(tagger: Tagger, tmp_path: Path) ->
         eventsheet.tag_to_csv(tagger, sounds, tmp_path / "mine.csv")
     eventsheet.tag_to_csv(tagger, sounds, tmp_path / "times.csv", least=0.9)
     eventsheet.tag_to_csv(tagger, sounds, tmp_path / "times.csv", least=0.8)
-
-
-def test_a_label_track_by_hand(tmp_path: Path) -> None:
-    eventsheet.write_audacity(tmp_path / "a.txt", [Event(1, 2.25, "Bark", 0.912), Event(3, 4, "Child speech", 0.5)])
-    assert (tmp_path / "a.txt").read_text("utf-8") == "1.000\t2.250\tBark 0.91\n3.000\t4.000\tChild speech 0.50\n"
-    with pytest.raises(TableError, match="give such a name"):
-        eventsheet.write_audacity(tmp_path / "a.csv", [])
-
-
-@pytest.mark.parametrize(
-    "text", ["Monday: fix the door\n", "1.0\t2.0\tBark\nfix the door\n", "fname,labels\na.wav,Bark\n"]
-)
-def test_a_label_track_replaces_no_other_text(tmp_path: Path, text: str) -> None:
-    notes = tmp_path / "notes.txt"
-    notes.write_text(text)
-    with pytest.raises(TableError, match="it holds something else, which would be lost; give another name"):
-        eventsheet.write_audacity(notes, [Event(1, 2, "Bark", 0.9)])
-    assert notes.read_text() == text
-
-
-@pytest.mark.parametrize("text", ["", "1.000\t2.250\tBark 0.91\r\n\\\t-1.0\t440.5\t\r\n3\t4\t\n", "0.5\t0.5\tdöor\n"])
-def test_a_label_track_replaces_an_earlier_one(tmp_path: Path, text: str) -> None:
-    """Also one that Audacity has written, which may say between which frequencies a label lies."""
-    track = tmp_path / "track.txt"
-    track.write_text(text, "utf-8", newline="")
-    eventsheet.write_audacity(track, [Event(1, 2, "Bark", 0.9)])
-    assert track.read_text("utf-8") == "1.000\t2.000\tBark 0.90\n"
 
 
 def test_a_score_is_from_0_to_1(tagger: Tagger, tmp_path: Path) -> None:

@@ -1,19 +1,15 @@
-"""From when to when each class is heard in many files: one table, kept as it comes, or a label track of Audacity."""
+"""From when to when each class is heard in many files, in one table that is kept as it comes."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from . import files, scoresheet, tables, thresholds
-from .errors import TableError
+from . import scoresheet, tables, thresholds
 from .events import Event
 from .scoresheet import Form, Named
 from .tagging import Tagger, Timed
 from .thresholds import Least
 
-# A line of a label track, or the line under it that says between which frequencies it lies.
-_TRACK_LINE = re.compile(rb"(-?[\d.]+|\\)\t-?[\d.]+\t.*\s*")
 COLUMNS = ("fname", "start_seconds", "end_seconds", "label", "score")
 _FORM = Form[Timed, list[Event]](
     value=lambda timed: timed.events,
@@ -46,28 +42,6 @@ def tag_to_csv(
     with scoresheet.kept_as_it_comes(out, sounds, tie, work, _FORM, on_file) as (good, bad):
         tables.write(out, COLUMNS, ((name, *_rounded(event)) for name, found in good for event in found))
     return bad
-
-
-def write_audacity(out: Path, found: Sequence[Event]) -> None:
-    """Writes the events of one file as a label track of Audacity: begin, end and label, with tabs between.
-
-    Raises OSError; TableError as `refuse_no_track`.
-    """
-    lines = (f"{event.start_seconds:.3f}\t{event.end_seconds:.3f}\t{event.label} {event.score:.2f}" for event in found)
-    refuse_no_track(out)
-    files.atomic_write(out, "".join(f"{line}\n" for line in lines))
-
-
-def refuse_no_track(out: Path) -> None:
-    """Raises TableError for a name that Audacity does not read, and where a file is there that is no label track."""
-    if out.suffix.lower() != ".txt":
-        raise TableError(f"{out}: Audacity reads label tracks from .txt; give such a name")
-    files.refuse_to_replace(out, unless=_is_track, error=TableError)
-
-
-def _is_track(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return all(_TRACK_LINE.fullmatch(line) for line in stream)
 
 
 def _rounded(event: Event) -> tuple[float, float, str, float]:

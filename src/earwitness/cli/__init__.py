@@ -82,7 +82,9 @@ def _what_is_kept(arguments: list[str]) -> str:
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, _UsageError):
         verb = error.ctx.command_path if error.ctx else "earwitness"
-        return f"{error.format_message().rstrip('.')}; see `{verb} --help`"
+        # Without the name of an option behind it, that says nothing.
+        what = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+        return f"{what}; see `{verb} --help`"
     if not isinstance(error, OSError):
         return str(error)
     place = f"{error.filename}: " if error.filename is not None else ""
@@ -121,18 +123,18 @@ def _options(
 
 
 for _verb in (
+    demo.demo,
     download.download,
     prepare.prepare,
     train.train,
     evaluate.evaluate,
-    tag.tag,
     clean.clean,
-    serve.serve,
     review.review,
+    tag.tag,
+    serve.serve,
     ensemble.ensemble,
     estimate.estimate,
     export.export,
     demo.sounds,
-    demo.demo,
 ):
     app.command()(_verb)

@@ -32,7 +32,7 @@ def estimate(
     threads: ThreadsOption = None,
     cpu: CpuOption = False,
 ) -> None:
-    """Say how long systems take to train, and how much disk. Refused where the disk is too small."""
+    """Say how long training by some recipes takes, and how much disk. Refused where the disk is too small."""
     require_room_for_figures(json_file, inputs=[dataset])
     from .. import layouts
     from .. import recipe as recipes

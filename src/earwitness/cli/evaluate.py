@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 def evaluate(
     *,
     model: Annotated[
-        list[Path] | None, typer.Argument(metavar="MODEL", help="a model's folder, such as RUN/model")
+        list[Path] | None,
+        typer.Argument(metavar="MODEL", help="one model's folder, such as RUN/model; none with --scores"),
     ] = None,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset with a test table, or a store")],
     table: Annotated[
@@ -51,9 +52,11 @@ def evaluate(
     """Score a dataset's test clips: lwlrap overall and per class. With a 95 % interval."""
     require_room_for_figures(json_file, csv, out, inputs=[*(model or []), dataset, *([table] if table else [])])
     if len(model or []) != (0 if table else 1):
-        raise typer.BadParameter("give one MODEL, or a table of scores with --scores TABLE and no MODEL")
+        raise typer.BadParameter("give MODEL and DATASET, or --scores TABLE and DATASET")
     if table and hop_frames:
         raise typer.BadParameter("it is for models; a table's scores are there already", param_hint="--hop-frames")
+    for folder in model or []:
+        _refuse_no_model(folder)
     from .. import corpus, evaluation, layouts, tables
 
     # A table can be judged where the sound is not at hand.
@@ -70,10 +73,6 @@ def evaluate(
         vocabulary, (clips, scored, problems) = source.vocabulary, evaluation.given_scores(table, source, dataset)
     else:
         (folder,) = model or []
-        if folder.is_file():
-            raise typer.BadParameter(
-                f"{folder}: a file, no model's folder; give a table of scores as --scores {folder}"
-            )
         use_threads(threads)
         tagger = tagger_of(folder, hop_frames, windows, precision)
         _refuse_no_place(csv, out, tagger.vocabulary)
@@ -89,6 +88,15 @@ def evaluate(
     if out:
         tables.write_scores(out, [clip.fname for clip in clips], scored, vocabulary)
     end_with_problems(problems, "test clips that could not be scored")
+
+
+def _refuse_no_model(folder: Path) -> None:
+    """Raises BadParameter or ModelError where there is no model: before a dataset is read, which may take long."""
+    from ..model import load_config
+
+    if folder.is_file():
+        raise typer.BadParameter(f"{folder}: a file, no model's folder; give a table of scores as --scores {folder}")
+    load_config(folder)
 
 
 def _refuse_no_place(per_class: Path | None, scores: Path | None, vocabulary: "Vocabulary") -> None:

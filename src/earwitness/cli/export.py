@@ -16,7 +16,7 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="the ONNX file; default: model.onnx in the model's folder")
     ] = None,
 ) -> None:
-    """Write a model as an ONNX file. Beside the model's weights, it lets `tag` begin at once."""
+    """Write a model as an ONNX file. Beside the model's weights, it lets `tag` do short clips without torch."""
     from .. import files, onnxmodel
     from ..model import load_config
 

@@ -38,7 +38,9 @@ def tag(
     times: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="from when to when each class is heard: a CSV, or a .txt of labels for Audacity"
+            metavar="FILE",
+            help="from when to when each class is heard: a CSV; of one file also a .txt for Audacity, or a "
+            ".selections.txt for Raven",
         ),
     ] = None,
     labels: Annotated[
@@ -58,7 +60,7 @@ def tag(
     precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
 ) -> None:
-    """Tag sound files. One that can't be read is listed at the end. Stopped, a table goes on when run again."""
+    """Tag sound files. One that can't be read is listed at the end. Stopped over a table, it goes on when run again."""
     threshold = _score_or_table(least)
     _refuse_mixed(out, times, labels, least)
     table = [threshold] if isinstance(threshold, Path) else []
@@ -132,14 +134,15 @@ def _write_labels(tagger: "Tagger", sounds: "list[Named]", labels: Path, out: Pa
 
 def _write_times(tagger: "Tagger", sounds: "list[Named]", out: Path, least: "Least") -> None:
     """Writes from when to when each class is heard, and says so; ends with status 1 if some could not be tagged."""
-    from .. import eventsheet
+    from .. import eventsheet, labeltracks
 
     if out.suffix.lower() == ".txt":
         if len(sounds) > 1:
-            raise typer.BadParameter(f"a label track is of one sound file, these are {len(sounds)}; give a .csv")
-        eventsheet.refuse_no_track(out)  # before an hour of sound is heard
+            raise typer.BadParameter(f"a .txt has the labels of one sound file, these are {len(sounds)}; give a .csv")
+        labeltracks.refuse_no_track(out)  # before an hour of sound is heard
         found = tagger.events(sounds[0].path, least=least)
-        eventsheet.write_audacity(out, found)
+        features = tagger.recipe.features
+        labeltracks.write(out, found, low_hz=features.fmin_hz, high_hz=features.fmax_hz)
         say(f"{out}: {counted(len(found), 'event')}")
         return
     with bar("tagging", total=len(sounds)) as advance:

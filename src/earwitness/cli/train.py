@@ -49,7 +49,7 @@ def train(
         bool, typer.Option("--compile", help="have torch compile the network: slow to start, then faster on a GPU")
     ] = False,
 ) -> None:
-    """Train a tagger: stage 1 on the noisy clips, stage 2 on both. Stopped anywhere, --resume goes on."""
+    """Train a tagger on the clips of a store, checked and unchecked. Stopped anywhere, --resume goes on."""
     from .. import recipe as recipes
 
     chosen = _recipe_of_run(out, recipe, settings) if resume else recipes.load(recipe, settings or [])
