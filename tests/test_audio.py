@@ -207,11 +207,13 @@ def test_a_name_that_is_not_text_is_read_and_reported_on_one_line(tmp_path: Path
 # --- what is refused --------------------------------------------------------------------------------
 
 
-def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_an_empty_file_and_a_dead_link_are_told_apart(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "missing.wav")
     assert "folder" in refusal(tmp_path)
     (tmp_path / "empty.wav").touch()
     assert "empty" in refusal(tmp_path / "empty.wav")
+    (tmp_path / "link.wav").symlink_to("missing.wav")
+    assert "link.wav: a link that leads nowhere" in refusal(tmp_path / "link.wav")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

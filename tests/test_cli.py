@@ -122,7 +122,7 @@ def test_prepare_says_how_it_reads_before_it_decodes(
     def broken_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "prepare", broken_off)
+    monkeypatch.setattr(corpus, "decoded", broken_off)
     answer = earwitness("prepare", tiny_dataset, "--out", tmp_path / "store")
     assert answer.status == cli.INTERRUPTED and "read as FSDKaggle2019; 4 classes" in answer.out
 

@@ -11,7 +11,16 @@ import pytest
 
 from earwitness import files
 from earwitness.errors import TableError, some_of
-from earwitness.files import atomic_path, atomic_write, lock, naming, read_json, remove_parts, whole_lines
+from earwitness.files import (
+    atomic_path,
+    atomic_write,
+    lock,
+    naming,
+    read_json,
+    remove_parts,
+    whole_lines,
+    without_dots,
+)
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
@@ -169,6 +178,24 @@ def test_json_is_read_or_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     with pytest.raises(TableError, match="cannot be read"):
         read_json(tmp_path, error=TableError)
+
+
+@POSIX
+def test_a_path_without_dots_leads_to_the_same_place(tmp_path):
+    (tmp_path / "far" / "deep" / "down").mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far" / "deep")
+    for name, expected in {
+        "near/../far/a": "far/a",
+        "near/gone/../../far": "far",
+        "near/link/down/../a": "near/link/a",
+        "near/link/../a": "far/a",
+        "near/link": "near/link",
+    }.items():
+        path = without_dots(tmp_path / name)
+        assert path == tmp_path / expected
+        assert path.resolve() == (tmp_path / name).resolve()
+    assert without_dots(Path("/../..")) == Path("/")
 
 
 def test_of_many_names_the_first_are_told_and_how_many_more():

@@ -381,6 +381,22 @@ def test_a_folder_of_a_class_that_may_not_be_searched_is_remarked_on(tmp_path, m
     assert dataset.remarks == (f"{tmp_path / 'Purr'}: a folder that may not be searched, so nothing in it is read",)
 
 
+def test_a_link_that_leads_nowhere_is_a_clip_which_reading_it_refuses(tmp_path):
+    put(tmp_path, {"Bark/a.wav": "", "Meow/notes.txt": "", "Purr.wav/a.txt": ""})
+    for name, to in {
+        "Bark/b.wav": "gone.wav",
+        "Meow/a.wav": "../.git/annex/a.wav",
+        "Bark/c.wav": "../Purr.wav",
+    }.items():
+        (tmp_path / name).symlink_to(to)
+    names = ["Bark/a.wav", "Bark/b.wav", "Meow/a.wav"]
+    assert [clip.fname for clip in read_dataset(tmp_path).clips] == names
+    table = "fname,labels\n" + "".join(f"{name},Bark\n" for name in [*names, "Bark/c.wav"])
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table}))
+    assert [clip.fname for clip in dataset.clips] == names
+    assert "no sound file Bark/c.wav" in only_problem(dataset).what
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_name_that_is_no_text_is_a_problem(tmp_path):
     put(tmp_path, {"Bark/a.wav": "", "Meow/a.wav": ""})
@@ -731,6 +747,9 @@ def test_a_title_in_a_spreadsheet_and_a_header_further_down_than_one_looks(tmp_p
     put(root, {"tags.csv": "a title\n" * 5 + "fname,labels\na.wav,Bark\n"})
     with pytest.raises(TableError, match=r"tags\.csv line 1: no columns 'fname' and 'labels' among 'a title'"):
         read_dataset(root / "tags.csv")
+    put(root, {"tags.csv": "a title,,\nRecording,Class,Status\na.wav,Bark,ok\n"})
+    with pytest.raises(TableError, match=r"line 2: no column 'fname' among 'recording, Class, Status'"):
+        read_dataset(root / "tags.csv")
 
 
 def test_csv_with_recordings(tmp_path):
@@ -744,6 +763,37 @@ def test_csv_with_absolute_names_elsewhere(tmp_path):
     put(tmp_path, {"lists/clips.csv": f"fname,labels\n{tmp_path / 'sounds' / 'a.wav'},Bark\n"})
     (clip,) = read_dataset(tmp_path / "lists").clips
     assert clip.path == tmp_path / "sounds" / "a.wav"
+
+
+def test_a_file_is_one_by_whatever_way_it_is_named(tmp_path, monkeypatch):
+    names = ("../disk/a.wav,curated", f"{tmp_path / 'disk' / 'a.wav'},test", "../disk/../disk/a.wav,test")
+    table = "fname,split,labels\n" + "".join(f"{name},Bark\n" for name in names)
+    put(tmp_path, {"lists/clips.csv": table, "disk/a.wav": "", "disk/Bark/b.wav": ""})
+    monkeypatch.chdir(tmp_path / "disk")
+    for given in ("../lists", tmp_path / "lists" / "clips.csv"):
+        dataset = read_dataset(given)
+        assert [clip.path for clip in dataset.clips] == [tmp_path / "disk" / "a.wav"] * 2
+        assert "line 4, fname: ../disk/../disk/a.wav was named before" in only_problem(dataset).what
+    assert read_dataset("../disk").clips == read_dataset(tmp_path / "disk").clips
+    put(tmp_path, {"more.csv": "fname,labels\nBark/b.wav,Bark\n"})
+    (clip,) = read_dataset("../more.csv", audio_root="../lists/../disk").clips
+    assert clip.path == tmp_path / "disk" / "Bark" / "b.wav"
+
+
+@pytest.mark.parametrize(
+    ("fname", "advice"),
+    [
+        ("a.wav", " in FOLDER, whatever its suffix: put it there, give the folder that it is in to --audio-root, or "),
+        ("/gone/a.wav", ", whatever its suffix: give the folder that it is in now to --audio-root, or "),
+        ("C:\\gone\\a.wav", ", whatever its suffix: give the folder that it is in now to --audio-root, or "),
+    ],
+)
+def test_where_a_file_of_ones_own_table_is_can_be_said(tmp_path, fname, advice):
+    table = f"fname,labels\n{fname},Bark\nb.wav,Bark\n"
+    problem = only_problem(read_dataset(put(tmp_path, {"clips.csv": table, "b.wav": ""})))
+    assert f"no sound file {fname}{advice}".replace("FOLDER", str(tmp_path)) in problem.what
+    (kaggle(tmp_path / "known") / "test" / "t.wav").unlink()
+    assert "--audio-root" not in only_problem(read_dataset(tmp_path / "known")).what
 
 
 def test_sound_of_a_table_elsewhere(tmp_path):

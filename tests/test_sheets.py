@@ -1,5 +1,6 @@
 """Spreadsheets as they are written, read by the library and by ourselves."""
 
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,13 @@ def test_numbers_stay_numbers_and_text_stays_text(tmp_path: Path) -> None:
     assert [cell.data_type for cell in sheet["A"]] == ["s"] * 4
     assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:D4")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.xlsx"]
+
+
+def test_a_day_has_no_time_and_a_moment_has_one(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append([date(2021, 5, 1), datetime(2021, 5, 1, 4, 30), 20210501043000])
+    book.save(tmp_path / "x.xlsx")
+    assert sheets.read_lines(tmp_path / "x.xlsx") == [(1, ["2021-05-01", "2021-05-01T04:30:00", "20210501043000"])]
 
 
 def test_scores_come_back(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_records_keep_rows_of_the_wrong_length_and_say_so(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_semicolons_and_tabs_separate_cells_where_the_header_has_no_comma(tmp_path, delimiter):
+def test_commas_semicolons_or_tabs_separate_cells(tmp_path, delimiter):
     lines = [
         delimiter * 2,
         delimiter.join(("a", "b", "c")),
@@ -90,6 +90,13 @@ def test_commas_in_rows_are_no_separators_under_a_header_of_semicolons(tmp_path)
     whole, long = read_records(place, ("a",))
     assert whole.cells == {"a": "x, y", "b": "0,5"}
     assert long.fault == "3 cells under a header of 2: fill it up, or quote a cell that holds a separator"
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_what_parts_the_header_into_most_cells_separates_them(tmp_path, delimiter):
+    lines = (("fname", "labels", "place, day", "note"), ("a.wav", "Bark,Meow", "here, 1 May", ""))
+    place = put(tmp_path, {"t.csv": "\n".join(map(delimiter.join, lines))}) / "t.csv"
+    assert read_rows(place, ("fname", "labels")) == [dict(zip(*lines, strict=True))]
 
 
 def test_a_column_asked_for_may_be_in_another_letter_case(tmp_path):
@@ -203,6 +210,7 @@ def test_scores_with_a_decimal_comma(tmp_path, table):
         (b"name\n1\n" * 9_000 + b"\xe9\n", r"s\.csv line 18001: not UTF-8 text"),
         (b"name\n1\n" * 9_000 + b"\0\n", r"s\.csv: not a CSV \(it holds zero bytes\)"),
         ("fname,Bark,Meow\na.wav,1,2\n".encode("utf-16") + b"x", r"s\.csv line 3: not UTF-8 text"),
+        ("fname,Bark,Meow\ra.wav,1,2\r\u00e9.wav,1,2\r".encode("mac-roman"), r"s\.csv line 3: not UTF-8 text"),
         (b'fname,Bark,Meow\na.wav,1,2\nb.wav,"1"x,2\n', r"s\.csv line 3: not a CSV .*: check its quotes"),
     ],
 )

@@ -204,6 +204,8 @@ def _require_content(path: Path) -> None:
             os.scandir(path).close()  # one that may not be searched says so
             raise AudioError(f"{_name(path)}: this is a folder; give a sound file")
         if not path.exists():
+            if path.is_symlink():
+                raise AudioError(f"{_name(path)}: a link that leads nowhere; fetch what it names, or leave it out")
             raise AudioError(f"{_name(path)}: there is no such file; check the name and the folder")
         if not path.is_file():
             raise AudioError(f"{_name(path)}: neither a file nor a folder; save the sound to a file first")

@@ -178,13 +178,14 @@ def prepare(
     features: recipe.Features,
     *,
     workers: int,
+    on_begin: Callable[[], None] = lambda: None,
     on_clip: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Brings a store up to date with a dataset: decodes what is not there yet, then writes index and moments.
 
     Files are decoded by `workers` processes (1: by this one) and written in the order of the tables, each as soon as
     it is done, so a killed call loses at most the clips under way. A file that could not be decoded is tried again by
-    the next call. `on_clip(done, total)` is called after each file.
+    the next call. `on_begin()` is called once `out` is not refused, `on_clip(done, total)` after each file.
     StoreError where `out` is something else, is in use, or holds log-mels made with other features. TypeError where
     `dataset` or `features` is none, before `out` is touched.
     """
@@ -195,6 +196,7 @@ def prepare(
     with files.lock(out / "lock", busy=StoreError(f"{out}: another `earwitness prepare` is writing this store")):
         _claim(out, features)
         stamps = {str(clip.path): stamp_of(clip.path) for clip in dataset.clips}
+        on_begin()
         with _Journal(out, features.mel_bands) as journal:
             pending = [path for path, stamp in stamps.items() if not journal.has(path, stamp)]
             for done, (path, result) in enumerate(decoded(pending, features, workers), start=1):

@@ -86,6 +86,22 @@ def resolved(path: str | Path) -> Path:
     return Path(path).resolve()
 
 
+def without_dots(path: Path) -> Path:
+    """Returns a path, absolute, without the `..` in it, so that a file has one name from wherever it is named.
+
+    A link that is not followed by `..` stays.
+    """
+    if ".." not in path.parts:
+        return path
+    straight = Path(path.anchor)
+    for part in path.parts[1:]:
+        if part == "..":
+            straight = Path(os.path.realpath(straight) if os.path.islink(straight) else straight).parent  # noqa: PTH114
+        else:
+            straight /= part
+    return straight
+
+
 def refuse_to_replace(path: Path, *, unless: Callable[[Path], bool], error: type[Exception]) -> None:
     """Raises `error` where a file holds anything, `unless` it is told to be what belongs there."""
     if path.is_file() and path.stat().st_size and not unless(path):

@@ -68,8 +68,8 @@ def _text(cell: Any) -> str:
     # 7.wav without its suffix is a number to a spreadsheet, and may come as 7.0.
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, date):
-        return cell.isoformat()
+    if isinstance(cell, date):  # one without a time comes as that day's first moment
+        return cell.isoformat().removesuffix("T00:00:00")
     return str(cell).strip()
 
 

@@ -31,8 +31,9 @@ def is_folder(path: Path) -> bool:
 
 
 def may_be_file(entry: Path | os.DirEntry[str]) -> bool:
-    """Tells whether there is a file, or what cannot be told, as its folder lets nobody look; reading it says why."""
+    """Tells whether there is a file, or what may stand for one: a link that leads nowhere, as to a file that was not
+    fetched, and what cannot be told, as its folder lets nobody look. Reading it says what is wrong."""
     try:
-        return entry.is_file()
+        return entry.is_file() or (entry.is_symlink() and not entry.is_dir())
     except OSError:
         return True

@@ -331,7 +331,7 @@ def _line_of_no_text(content: bytes) -> int:
     try:
         content.decode(_encoding(content))
     except UnicodeDecodeError as error:
-        return error.object[: error.start].count(b"\n") + 1
+        return len((error.object[: error.start] + b".").splitlines())
     raise AssertionError("these bytes are text")
 
 
@@ -359,12 +359,11 @@ def _cells(line: str) -> list[str]:
 
 
 def _delimiter(first: str) -> str:
-    """What separates the cells of a CSV: commas, unless its `first` line has none, but semicolons or tabs.
+    """What separates the cells of a CSV: commas, unless its `first` line has more cells by semicolons or tabs.
 
     Spreadsheets write semicolons where the comma is the decimal sign, and tabs where a table is copied as text.
     """
-    several = (one for one in ",;\t" if len(next(csv.reader([first], delimiter=one), ())) > 1)
-    return next(several, ",")
+    return max(",;\t", key=lambda one: len(next(csv.reader([first], delimiter=one), ())))
 
 
 def _rows(path: Path, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:

@@ -67,9 +67,11 @@ def prepare(
     found, changes = _as_wished(read, corrections or [], decisions or [], leave_out_known_bad)
     started = time.perf_counter()
     with bar("decoding") as advance:
-        report = corpus.prepare(found, out, features, workers=workers or decoding_processes(), on_clip=advance)
+        report = corpus.prepare(
+            found, out, features, workers=workers or decoding_processes(),
+            on_begin=lambda: _say_how_it_was_read(found, dataset), on_clip=advance,
+        )  # fmt: skip
     seconds = time.perf_counter() - started
-    _say_how_it_was_read(found, dataset)
     _say_what_came_of_it(report, out, seconds)
     say_next("train", out, "--out", "RUN", "--recipe", "laptop")
     write_json(

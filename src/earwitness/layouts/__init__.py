@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from .. import files
 from ..corpus import is_store
 from ..dataset import UNLABELLED, Clip, Dataset, Problem
 from ..errors import TableError, counted
 from ..labels import Vocabulary, misspelt
 from . import clip_list, esc50, folders, fsd50k, fsdkaggle2018, fsdkaggle2019, fsdnoisy18k, urbansound8k
 from .listing import Listing, Row
-from .soundfiles import SoundFiles, same_name
+from .soundfiles import SoundFiles, is_absolute, same_name
 
 # Names that may be misspelt are told a line each, as long as there are not more than these.
 _MOST_MISSPELT = 5
@@ -88,17 +89,18 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     problems: list[Problem] = []
     named: dict[tuple[str, Path], _Named] = {}
     joined = 0
-    files = SoundFiles()
+    sounds = SoundFiles()
     for row in (replace(row, folder=audio_root or row.folder) for row in listing.rows):
-        found = files.find(row.folder, row.fname)
+        found = sounds.find(row.folder, row.fname)
         if found is None and audio_root:
-            found = files.find_by_last_parts(audio_root, row.fname)
+            found = sounds.find_by_last_parts(audio_root, row.fname)
         if found is None and without_sound:
             found = row.folder / row.fname
+        found = found and files.without_dots(found)
         try:
             path = _checked(row, found, vocabulary, named, own=listing.own)
         except TableError as error:
-            hint = "" if found else _hint(files, row)
+            hint = "" if found else _hint(sounds, row)
             problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, f"{error}{hint}"))
             continue
         earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
@@ -124,11 +126,11 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     )  # fmt: skip
 
 
-def _hint(files: SoundFiles, row: Row) -> str:
+def _hint(sounds: SoundFiles, row: Row) -> str:
     """What may be the matter with a row whose file is not found, to stand behind the line on it."""
-    if closed := files.closed(row.folder, row.fname):
+    if closed := sounds.closed(row.folder, row.fname):
         return f"; its folder cannot be searched ({closed})"
-    near = files.of_number(row.folder, row.fname)
+    near = sounds.of_number(row.folder, row.fname)
     return f"; did you mean {near}? Spreadsheets drop zeros at the front" if near else ""
 
 
@@ -194,14 +196,16 @@ def _checked(
     for label in row.labels:
         vocabulary.index(label, where=labels)
     if found is None:
-        where = f"no sound file {row.fname}, whatever its suffix: give the folder that it is in now to --audio-root"
-        if not Path(row.fname).is_absolute():
-            where = (
-                f"no sound file {row.fname} in {row.folder}, whatever its suffix: put it there, write the folder that "
-                "it is in before its name"
-            )
-        raise TableError(f"{fname}: {where}, or delete the row")
+        raise TableError(f"{fname}: {_nowhere(row, own=own)}, or delete the row")
     earlier = named.get((row.role, found))
     if earlier and not (own and same_name(earlier.row.fname, row.fname)):
         raise TableError(f"{fname}: {row.fname} was named before ({earlier.row.where}): delete one")
     return found
+
+
+def _nowhere(row: Row, *, own: bool) -> str:
+    """Where no file of a row was found, and what to do; known datasets have folders of their own, not --audio-root."""
+    if is_absolute(row.fname):
+        return f"no sound file {row.fname}, whatever its suffix: give the folder that it is in now to --audio-root"
+    where = f"no sound file {row.fname} in {row.folder}, whatever its suffix: put it there"
+    return f"{where}, give the folder that it is in to --audio-root, or write that before its name" if own else where

@@ -53,7 +53,9 @@ def read(table: Path) -> Columns:
         raise TableError(
             f"{table}: what `clean` says of tags, wrong ones among them: give cleaned.csv, which lies beside it"
         )
-    line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), rows[0])
+    # Where none is a header, the fullest is what was meant as one: a title above it has fewer cells.
+    fullest = max(rows, key=lambda row: sum(map(bool, row[1])))
+    line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), fullest)
     where = f"{table} line {line}"
     fname, labels = (_column(where, header, name) or name for name in ("fname", "labels"))
     checked = None if _called(header, "split") else _column(where, header, "split")

@@ -55,10 +55,10 @@ class SoundFiles:
 
         The name may be one of Windows. None where there is no such file, or the name is not absolute.
         """
-        name = PureWindowsPath(fname)  # which parts at slashes as well
-        if not name.root:
+        if not is_absolute(fname):
             return None
-        ends = ("/".join(name.parts[start:]) for start in range(1, len(name.parts)))
+        parts = PureWindowsPath(fname).parts  # at slashes as well
+        ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
         return next((found for end in ends if (found := self.find(root, end))), None)
 
     def of_number(self, folder: Path, fname: str) -> str | None:
@@ -114,6 +114,11 @@ def _listing(folder: Path) -> _Listing:
 
 def _sounds(names: Iterable[str]) -> list[str]:
     return [name for name in names if Path(name).suffix.lower() in SUFFIXES]
+
+
+def is_absolute(name: str) -> bool:
+    """Tells whether a name begins at the root of a disk, on any system."""
+    return bool(PureWindowsPath(name).root)
 
 
 def same_name(one: str, other: str) -> bool:
