@@ -37,7 +37,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video,onnx,serve]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,video,onnx,serve,live]'
 	touch $@
 
 clean:

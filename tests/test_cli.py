@@ -1,6 +1,7 @@
 """The command line: what each verb prints, writes and answers; one line for whatever is wrong; nothing cut off."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ import soundfile
 from rich.cells import cell_len
 
 from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, tone, write_tables, write_tiny_model
-from earwitness import cli, corpus, layouts, recipe
+from earwitness import cli, corpus, layouts, livesound, recipe
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
@@ -476,6 +477,60 @@ def test_when_each_class_is_heard(tiny_model: Path, folder: Path, tmp_path: Path
     assert "a row an event" in refusal(earwitness("tag", tiny_model, folder, *both))
 
 
+class RawInput:
+    """A standard input of raw samples."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.buffer = io.BytesIO(np.round(samples * 32_767).astype("<i2").tobytes())
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_sound_that_comes_live(
+    tiny_model: Path, tmp_path: Path, earwitness: Earwitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At no threshold each class begins at once and lasts to the end; said when it begins, written when it ends."""
+    sound, out = np.tile(tone("Bark", seconds=2.0, seed=1), 3), tmp_path / "live.csv"
+    call = ("listen", tiny_model, "-", "--times", out, "--least", 0, "--threads", 1)
+    monkeypatch.setattr(sys, "stdin", RawInput(sound))
+    answer = earwitness(*call)
+    assert (answer.status, answer.err) == (0, "")
+    first, *lines = answer.out.splitlines()
+    assert first == f"{tiny_model}: listening; Control-C ends it"
+    assert [line.split()[:2] for line in lines] == [["0:00:00", name] for name in CLASSES]
+    rows = read_rows(out, ("time", "start_seconds", "end_seconds", "label", "score"))
+    assert [(row["label"], float(row["start_seconds"]), float(row["end_seconds"])) for row in rows] == [
+        (name, 0.0, 6.0) for name in CLASSES
+    ]
+    monkeypatch.setattr(sys, "stdin", RawInput(np.repeat(sound, 2)))
+    assert earwitness(*call, "--channels", 2).status == 0
+    again = read_rows(out, ("label", "end_seconds", "score"))
+    assert [row["label"] for row in again] == [*CLASSES, *CLASSES], "what is there stays"
+    assert [(row["end_seconds"], row["score"]) for row in again[4:]] == [
+        (row["end_seconds"], row["score"]) for row in rows
+    ]
+
+
+def test_live_sound_that_ends_badly(
+    tiny_model: Path, tmp_path: Path, earwitness: Earwitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", RawInput(np.zeros(0)))
+    assert refusal(earwitness("listen", tiny_model, "-")).startswith("-: no sound came")
+    monkeypatch.setattr(sys, "stdin", RawInput(np.zeros(9)))
+    assert "a stream remembers at least a window" in refusal(earwitness("listen", tiny_model, "-", "--memory", 0.1))
+
+    def stopped(*_: object, **__: object) -> Iterator[np.ndarray]:
+        yield tone("Bark", seconds=5.0, seed=1)
+        raise KeyboardInterrupt
+
+    out = tmp_path / "live.csv"
+    monkeypatch.setattr(livesound, "from_microphone", stopped)
+    answer = earwitness("listen", tiny_model, "--times", out, "--least", 0, "--threads", 1)
+    assert (answer.status, answer.err) == (0, "")
+    assert [row["end_seconds"] for row in read_rows(out, ("end_seconds",))] == ["5.0"] * 4
+
+
 def test_labels_that_score_enough(tiny_model: Path, folder: Path, tmp_path: Path, earwitness: Earwitness) -> None:
     out, labels = tmp_path / "scores.csv", tmp_path / "labels.csv"
     call = ("tag", tiny_model, folder, "--threads", 1)
@@ -629,6 +684,9 @@ NONSENSE = {
     "no dataset to fetch": (("download", "AudioSet"), "AudioSet: no dataset that can be fetched; give"),
     "fetched into a file": (("download", "ESC-50", "--out", "FILE"), "FILE"),
     "fetched from nowhere": (("download", "ESC-50", "--from", "nowhere"), "master.zip: no address; --from needs"),
+    "listen to a file": (("listen", "MODEL", "a.wav"), "a.wav: give - for the standard input, or nothing; for files"),
+    "a pipe from a microphone": (("listen", "MODEL", "-", "--device", "USB"), "--device: it is for the microphone"),
+    "a microphone's rate": (("listen", "MODEL", "--rate", "8000"), "--rate, --channels: for the samples of -"),
     "no megabytes": (("serve", "MODEL", "--largest-mb", "nan"), "--largest-mb"),
     "endless megabytes": (("serve", "MODEL", "--largest-mb", "inf"), "--largest-mb"),
     "windows far apart": (("tag", "MODEL", "DATASET", "--hop-frames", "9" * 30), "--hop-frames"),

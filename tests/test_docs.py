@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 
@@ -236,11 +237,13 @@ def test_what_the_page_on_python_shows_runs(
     (tmp_path / "my_clips").symlink_to(tiny_dataset)
     for name in ("a.wav", "b.wav"):
         shutil.copy(next((tiny_dataset / "test").glob("*.wav")), tmp_path / name)
+    (tmp_path / "raw.s16").write_bytes(np.random.default_rng(0).integers(-9, 9, 40_000, "<i2").tobytes())
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "python.md").read_text("utf-8"), re.M | re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict[str, Any] = {}
     exec("\n".join(blocks).replace('"laptop"', '"rehearsal"'), names)
     assert names["judged"].probability.shape == names["judged"].given.shape
     assert (tmp_path / "doubts" / "verdicts.csv").is_file()
     assert 0 < names["result"].overall <= 1
+    assert len(names["last"]) == 1, "less than a window was fed"

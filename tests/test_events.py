@@ -1,6 +1,7 @@
 """Events out of the scores of windows."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,3 +38,23 @@ def test_events_cover_the_windows_that_score_enough_and_no_others(seed: int, cou
         assert score == inside.max() and not covered[int(start) : int(end), column].any()
         covered[int(start) : int(end), column] = True
     np.testing.assert_array_equal(covered, scores >= least)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_found_one_after_the_other_they_are_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names, scores = ("Bark", "Meow", "Rain"), rng.random((40, 3))
+    seconds = np.column_stack([np.arange(40.0), np.arange(1.0, 41.0)])
+    least = np.array([0.3, 0.6, 0.9])
+    finder, begun, ended = events.Finder(names, least=least), [], []
+    for (start, end), row in zip(seconds, scores, strict=True):
+        new, old = finder.add(start, end, row)
+        begun += new
+        ended += old
+    ended += finder.rest()
+    wanted = events.found(scores, seconds, names, least=least)
+    assert sorted(ended) == sorted(wanted)
+    assert sorted((event.start_seconds, event.label) for event in begun) == sorted(
+        (event.start_seconds, event.label) for event in wanted
+    )
+    assert finder.rest() == []

@@ -1,6 +1,7 @@
 """Events of files: seconds of the file, one table kept as it comes."""
 
 import csv
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from conftest import CLASSES, tiny_recipe
 from earwitness import Tagger, eventsheet
 from earwitness.errors import AudioError, TableError
+from earwitness.events import Event
 from earwitness.labels import Vocabulary
 from earwitness.scoresheet import Named
 from earwitness.tagging import Timed
@@ -127,3 +129,30 @@ def test_somebody_elses_table_is_not_replaced(tagger: Tagger, tmp_path: Path) ->
 def test_a_score_is_from_0_to_1(tagger: Tagger, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="least is a score"):
         tagger.events(tmp_path / "a.wav", least=50)
+
+
+def test_a_live_table_by_hand(tmp_path: Path) -> None:
+    out, began = tmp_path / "not yet" / "live.csv", datetime(2026, 5, 1, 23, 59, 58, tzinfo=UTC)
+    with eventsheet.kept_live(out, began) as add:
+        add(Event(1.5, 2, "Bark", 0.87654))
+        assert out.read_text("utf-8").count("\n") == 2, "it is on the disk at once"
+        add(Event(2.25, 3, "Dog, far", 0.5))
+    with eventsheet.kept_live(out, began) as add:  # again, behind what is there
+        add(Event(0, 1, "Bark", 1))
+    assert out.read_text("utf-8").splitlines() == [
+        "time,start_seconds,end_seconds,label,score",
+        "2026-05-01T23:59:59.500+00:00,1.5,2,Bark,0.8765",
+        '2026-05-02T00:00:00.250+00:00,2.25,3,"Dog, far",0.5',
+        "2026-05-01T23:59:58.000+00:00,0,1,Bark,1",
+    ]
+
+
+def test_a_live_table_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("fname,labels\na.wav,Bark\n", "utf-8")
+    for name, what in (("mine.csv", "it holds something else"), ("live.xlsx", "row by row"), ("a.wav", "a sound file")):
+        with (
+            pytest.raises(TableError, match=what),
+            eventsheet.kept_live(tmp_path / name, datetime.now(UTC)),
+        ):
+            pass
+    assert (tmp_path / "mine.csv").read_text("utf-8") == "fname,labels\na.wav,Bark\n"

@@ -147,7 +147,7 @@ def test_levels_do_not_depend_on_the_blocks(samples: int, block: int) -> None:
     blocks = (waveform[at : at + block] for at in range(0, samples, block))
     if block == 1:
         blocks = itertools.chain(([each] for each in waveform[:600]), [waveform[600:]])  # type: ignore[assignment]
-    levels = np.concatenate(list(logmel.levels_in_blocks(map(np.asarray, blocks))))
+    levels = np.concatenate(list(logmel.Levels().of(map(np.asarray, blocks))))
     np.testing.assert_allclose(levels - levels.max(), logmel.log_mel(waveform, floor_db=-1000.0), atol=1e-3)
 
 

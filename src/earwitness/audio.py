@@ -104,14 +104,19 @@ def resample(waveform: Samples, from_hz: float, *, sample_rate_hz: float = 32_00
 
     At that rate already, it is returned itself. Raises ValueError for a rate outside 1 kHz to 10 MHz.
     """
-    lowest, highest = _PLAUSIBLE_RATES_HZ
-    if not lowest <= from_hz <= highest:
-        raise ValueError(f"a sample rate lies between {lowest} and {highest} Hz, not at {from_hz!r}")
+    refuse_rate(from_hz)
     if from_hz == sample_rate_hz or not len(waveform):
         return waveform
     resampled: Samples = soxr.resample(waveform, from_hz, sample_rate_hz, quality="HQ")
     # As in a file: less than half a sample, at the new rate, is still sound.
     return resampled if len(resampled) else waveform[:1]
+
+
+def refuse_rate(rate_hz: float) -> None:
+    """Raise ValueError for a sample rate outside 1 kHz to 10 MHz."""
+    lowest, highest = _PLAUSIBLE_RATES_HZ
+    if not lowest <= rate_hz <= highest:
+        raise ValueError(f"a sample rate lies between {lowest} and {highest} Hz, not at {rate_hz!r}")
 
 
 def trim(waveform: Samples, *, below_peak_db: float = 55.0) -> Samples:

@@ -28,7 +28,7 @@ class AudioError(EarwitnessError):
 
 
 class MissingExtra(AudioError):
-    """A file that an optional part of earwitness could read, were it installed."""
+    """Sound that an optional part of earwitness could take, were it installed."""
 
 
 class TableError(EarwitnessError):

@@ -49,3 +49,36 @@ def found(
         for (column, first), (_, end) in zip(begins, ends, strict=True)
     ]
     return sorted(events, key=lambda event: event.start_seconds)
+
+
+class Finder:
+    """Finds the events of windows that come one after the other: `add` each, then `rest`. They are those of `found`.
+
+    names (classes,) are the classes, `least` one score or (classes,) of them.
+    """
+
+    def __init__(self, names: Sequence[str], *, least: float | NDArray[np.float64]) -> None:
+        self._names, self._least = names, least
+        self._under_way: dict[int, Event] = {}
+
+    def add(
+        self, start_seconds: float, end_seconds: float, scores: NDArray[np.float64]
+    ) -> tuple[list[Event], list[Event]]:
+        """Returns the events that begin with a window of scores (classes,), and those that ended before it."""
+        heard = {int(column) for column in np.flatnonzero(scores >= self._least)}
+        ended = [self._under_way.pop(column) for column in sorted(self._under_way.keys() - heard)]
+        begun = []
+        for column in sorted(heard):
+            score = float(scores[column])
+            before = self._under_way.get(column)
+            event = Event(start_seconds, end_seconds, self._names[column], score)
+            if before:
+                event = before._replace(end_seconds=end_seconds, score=max(before.score, score))
+            else:
+                begun.append(event)
+            self._under_way[column] = event
+        return begun, ended
+
+    def rest(self) -> list[Event]:
+        """Returns the events that last to the end."""
+        return [self._under_way.pop(column) for column in sorted(self._under_way)]

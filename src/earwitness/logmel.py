@@ -87,41 +87,59 @@ def log_mel(
     return np.maximum(levels_db, np.float32(floor_db), out=levels_db)
 
 
-def levels_in_blocks(
-    blocks: Iterable[npt.NDArray[np.float32]],
-    *,
-    sample_rate_hz: float = 32_000,
-    fft_length: int = 1024,
-    hop_length: int = 500,
-    mel_bands: int = 128,
-    fmin_hz: float = 0.0,
-    fmax_hz: float = 16_000.0,
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield the levels of a waveform that comes in blocks, in memory that does not grow with it.
+class Levels:
+    """The levels of a waveform that comes in blocks, in memory that does not grow with it: `add` each, then `rest`.
 
-    Each is (frames, mel_bands) float32 dB relative to a power of 1, without a floor: what is left to do is to
-    subtract the reference, for which `log_mel` takes the largest of all, and to raise to the floor.
+    Frames of (mel_bands,) float32 dB relative to a power of 1, without a floor: what is left to do is to subtract the
+    reference, for which `log_mel` takes the largest of all, and to raise to the floor. Numbers as for `log_mel`.
     """
-    strips = _filter_strips(sample_rate_hz, fft_length, mel_bands, fmin_hz, fmax_hz)
-    # Whole frames of samples that are kept, because the next frames reach back into them.
-    before = -(-fft_length // (2 * hop_length))
-    ahead = before * hop_length
-    kept, skipped, total = np.empty(0, np.float32), 0, 0
 
-    def levels(samples: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
-        made = np.empty((skipped + frames, mel_bands), np.float32)
-        _write_levels_db(made, samples, 1.0, strips, fft_length, hop_length)
-        return made[skipped:]
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: float = 32_000,
+        fft_length: int = 1024,
+        hop_length: int = 500,
+        mel_bands: int = 128,
+        fmin_hz: float = 0.0,
+        fmax_hz: float = 16_000.0,
+    ) -> None:
+        self._strips = _filter_strips(sample_rate_hz, fft_length, mel_bands, fmin_hz, fmax_hz)
+        self._fft_length, self._hop_length, self._bands = fft_length, hop_length, mel_bands
+        # Whole frames of samples that are kept, because the next frames reach back into them.
+        self._before = -(-fft_length // (2 * hop_length))
+        self._kept, self._skipped, self._samples = np.empty(0, np.float32), 0, 0
 
-    for gathered in _gathered(blocks, _FRAMES_PER_YIELD * hop_length):
-        kept, total = np.concatenate([kept, gathered]), total + len(gathered)
-        frames = (len(kept) - ahead) // hop_length - skipped
-        if frames > 0:
-            yield levels(kept, frames)
-            done = skipped + frames
-            kept, skipped = kept[(done - min(before, done)) * hop_length :], min(before, done)
-    if frames := (frames_of(total, hop_length) if not skipped else len(kept) // hop_length - skipped):
-        yield levels(kept, frames)
+    def add(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the (frames, mel_bands) that are known now and were not before: those that reach no further."""
+        self._kept = np.concatenate([self._kept, samples])
+        self._samples += len(samples)
+        frames = len(self._kept) // self._hop_length - self._before - self._skipped
+        if frames <= 0:
+            return np.empty((0, self._bands), np.float32)
+        levels = self._levels(frames)
+        done = self._skipped + frames
+        self._skipped = min(self._before, done)
+        self._kept = self._kept[(done - self._skipped) * self._hop_length :]
+        return levels
+
+    def rest(self) -> npt.NDArray[np.float32]:
+        """Return the (frames, mel_bands) at the end, beyond which there are zeros; of no sample there is one frame."""
+        whole = len(self._kept) // self._hop_length if self._skipped else frames_of(self._samples, self._hop_length)
+        return self._levels(whole - self._skipped)
+
+    def of(self, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield all levels of a waveform, some seconds of them at a time, and at least a frame."""
+        for gathered in _gathered(blocks, _FRAMES_PER_YIELD * self._hop_length):
+            if len(levels := self.add(gathered)):
+                yield levels
+        if len(levels := self.rest()):
+            yield levels
+
+    def _levels(self, frames: int) -> npt.NDArray[np.float32]:
+        made = np.empty((self._skipped + frames, self._bands), np.float32)
+        _write_levels_db(made, self._kept, 1.0, self._strips, self._fft_length, self._hop_length)
+        return made[self._skipped :]
 
 
 def _gathered(blocks: Iterable[npt.NDArray[np.float32]], least: int) -> Iterator[npt.NDArray[np.float32]]:

@@ -139,4 +139,4 @@ def _between(found: Iterable[Floats], begin: int, end: int | None) -> Iterator[F
 
 
 def _levels(blocks: Iterable[Floats], features: recipe.Features) -> Iterator[Floats]:
-    return logmel.levels_in_blocks(blocks, **features.spectrum())
+    return logmel.Levels(**features.spectrum()).of(blocks)

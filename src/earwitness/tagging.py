@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, run
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches, thresholds
+from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches, streaming, thresholds
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .events import Event
@@ -252,6 +252,27 @@ class Tagger:
         scores = np.concatenate([self._window_scores(part, begins) for part, begins in self._parts(log_mel, starts)])
         _refuse_damaged(scores)
         return starts, scores
+
+    def scores_of_windows(self, windows: Floats) -> NDArray[np.float64]:
+        """Returns the scores (n, classes) of windows (n, frames, bands) in dB, each by itself. ModelError as above."""
+        scores = self._patch_scores(logmel.normalise(np.asarray(windows, np.float16), self._mean, self._std))
+        _refuse_damaged(scores)
+        return scores
+
+    def stream(self, *, sample_rate_hz: float | None = None, memory_seconds: float | None = None) -> streaming.Stream:
+        """Returns what scores a sound while it comes: `feed` it chunks at `sample_rate_hz` (None: the model's own).
+
+        Windows are as in files, without trimming, each relative to its own loudest moment, or to that of the last
+        `memory_seconds` before its end.
+        ValueError for a rate outside 1 kHz to 10 MHz, and for less memory than a window.
+        """
+        rate_hz = self.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
+        audio.refuse_rate(rate_hz)
+        return streaming.Stream(
+            self.scores_of_windows, self.recipe.features,
+            frames=self.recipe.patches.frames, hop=self.recipe.tagging.hop_frames,
+            rate_hz=rate_hz, memory_seconds=memory_seconds,
+        )  # fmt: skip
 
     def scores(self, waveform: Floats, *, sample_rate_hz: float | None = None) -> NDArray[np.float64]:
         """Returns the scores (classes,) of a waveform (samples,), untrimmed; `sample_rate_hz` None: the model's own.

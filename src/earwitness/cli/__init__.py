@@ -15,7 +15,7 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import clean, demo, download, ensemble, estimate, evaluate, export, prepare, review, serve, tag, train
+from . import clean, demo, download, ensemble, estimate, evaluate, export, listen, prepare, review, serve, tag, train
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -131,6 +131,7 @@ for _verb in (
     clean.clean,
     review.review,
     tag.tag,
+    listen.listen,
     serve.serve,
     ensemble.ensemble,
     estimate.estimate,

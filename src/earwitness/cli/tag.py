@@ -61,7 +61,7 @@ def tag(
     threads: ThreadsOption = None,
 ) -> None:
     """Tag sound files. One that can't be read is listed at the end. Stopped over a table, it goes on when run again."""
-    threshold = _score_or_table(least)
+    threshold = score_or_table(least)
     _refuse_mixed(out, times, labels, least)
     table = [threshold] if isinstance(threshold, Path) else []
     require_room_for(out, times, labels, inputs=[model, *table, *paths])
@@ -69,7 +69,7 @@ def tag(
     from .. import scoresheet
 
     tagger = tagger_of(model, hop_frames, windows, precision)
-    enough = _thresholds(threshold, tagger.vocabulary)
+    enough = thresholds_of(threshold, tagger.vocabulary)
     sounds = scoresheet.sound_files(paths)
     if times:
         _write_times(tagger, sounds, times, enough)
@@ -88,7 +88,7 @@ def _refuse_mixed(out: Path | None, times: Path | None, labels: Path | None, lea
         raise typer.BadParameter("--out has all scores; it is for --labels and --times", param_hint="--least")
 
 
-def _score_or_table(least: str | None) -> float | Path:
+def score_or_table(least: str | None) -> float | Path:
     """Returns what --least says: a score, or where the table of them is."""
     from ..thresholds import DEFAULT
 
@@ -103,7 +103,8 @@ def _score_or_table(least: str | None) -> float | Path:
     return score
 
 
-def _thresholds(given: float | Path, vocabulary: "Vocabulary") -> "Least":
+def thresholds_of(given: float | Path, vocabulary: "Vocabulary") -> "Least":
+    """Returns that score, or those of the table; says which classes it has none for."""
     from .. import thresholds
 
     if not isinstance(given, Path):

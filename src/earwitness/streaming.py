@@ -1,0 +1,135 @@
+"""Scores of sound while it comes: window after window, each as soon as it is whole.
+
+A file's log-mel is relative to its loudest moment, which of a stream lies in the future. So here a window is relative
+to its own loudest moment, as if it were a clip by itself, or to that of more that came before its end. Features with a
+fixed reference need none of that, and there a stream scores what the windows of its file score.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from . import logmel, patches
+from .recipe import Features
+
+Floats: TypeAlias = NDArray[np.float32]
+Scores: TypeAlias = NDArray[np.float64]
+
+# In which nothing is heard, as `logmel.log_mel` has it.
+_SILENT_DB = np.float32(-200)
+_WINDOWS_AT_ONCE = 64
+
+
+class Heard(NamedTuple):
+    """A window of a stream: from which second to which it speaks, and its scores (classes,)."""
+
+    start_seconds: float
+    end_seconds: float
+    scores: Scores
+
+
+class Stream:
+    """Scores the windows of a sound that comes in chunks: `feed` each, then `finish`.
+
+    `score` maps windows (n, frames, bands) in dB, as a log-mel has them, to scores (n, classes). Windows are of so many
+    `frames` and `hop` frames apart; `rate_hz` is that of the chunks. Where the features' reference is the peak, it is
+    the largest power of the last `memory_seconds` before a window's end, None for the window's own. ValueError for less
+    memory than a window.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[Floats], Scores],
+        features: Features,
+        *,
+        frames: int,
+        hop: int,
+        rate_hz: float,
+        memory_seconds: float | None = None,
+    ) -> None:
+        self._score, self._features, self._frames, self._hop = score, features, frames, hop
+        frames_per_second = features.sample_rate_hz / features.hop_length
+        self._memory = frames if memory_seconds is None else round(memory_seconds * frames_per_second)
+        if self._memory < frames:
+            raise ValueError(
+                f"a stream remembers at least a window, {self._seconds(frames):g} s, not {memory_seconds:g}"
+            )
+        to_hz = features.sample_rate_hz
+        self._resampler = soxr.ResampleStream(rate_hz, to_hz, 1, "float32", "HQ") if rate_hz != to_hz else None
+        self._levels = logmel.Levels(**features.spectrum())
+        # The levels (n, bands) from frame `_first` on: what the last window remembered.
+        self._kept, self._first = np.empty((0, features.mel_bands), np.float32), 0
+        self._last, self._spoken, self._fed = -hop, 0.0, False  # the last window's first frame; up to where it spoke
+
+    def feed(self, waveform: NDArray[np.floating]) -> list[Heard]:
+        """Returns the windows that are whole with this chunk (samples,) of any length, in order.
+
+        ValueError for more than one dimension, and for samples that are not numbers.
+        """
+        samples = np.asarray(waveform, np.float32)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise ValueError(
+                f"a chunk is (samples,) of finite numbers, channels averaged; not of shape {samples.shape}"
+            )
+        self._fed |= len(samples) > 0
+        self._keep(self._levels.add(self._resampled(samples)))
+        return self._heard(range(self._last + self._hop, self._length - self._frames + 1, self._hop))
+
+    def finish(self) -> list[Heard]:
+        """Returns the windows that are left at the end, whose last ends with the sound. Nothing can be fed then."""
+        if not self._fed:
+            return []
+        self._keep(self._levels.add(self._resampled(np.empty(0, np.float32), last=True)))
+        self._keep(self._levels.rest())
+        starts = patches.window_starts(self._length, frames=self._frames, hop=self._hop)
+        found = self._heard([int(start) for start in starts if start > self._last])
+        # What is left after the last middle is the last window's.
+        return [*found[:-1], found[-1]._replace(end_seconds=self._seconds(self._length))] if found else []
+
+    @property
+    def _length(self) -> int:
+        return self._first + len(self._kept)
+
+    def _resampled(self, samples: Floats, *, last: bool = False) -> Floats:
+        if self._resampler is None:
+            return samples
+        return np.asarray(self._resampler.resample_chunk(samples, last=last))
+
+    def _keep(self, levels: Floats) -> None:
+        self._kept = np.concatenate([self._kept, levels])
+
+    def _heard(self, starts: Sequence[int]) -> list[Heard]:
+        """Scores the windows that begin at these frames, and forgets what no later one needs."""
+        peaks = self._kept.max(axis=1, initial=_SILENT_DB)
+        found: list[Heard] = []
+        for at in range(0, len(starts), _WINDOWS_AT_ONCE):
+            some = starts[at : at + _WINDOWS_AT_ONCE]
+            scores = self._score(np.stack([self._window(start, peaks) for start in some]))
+            found += [self._spoken_by(start, row) for start, row in zip(some, scores, strict=True)]
+        forgotten = max(self._last + self._frames - self._memory - self._first, 0)
+        self._kept, self._first = self._kept[forgotten:], self._first + forgotten
+        return found
+
+    def _window(self, start: int, peaks: Floats) -> Floats:
+        """Returns the log-mel (frames, bands) of a window, relative to the loudest that is remembered at its end."""
+        begin, end = start - self._first, start - self._first + self._frames
+        reference_db = (
+            peaks[max(end - self._memory, 0) : end].max()
+            if self._features.reference == "peak"
+            else np.float32(10 * math.log10(float(self._features.reference)))
+        )
+        levels = np.maximum(self._kept[begin:end] - reference_db, np.float32(self._features.floor_db))
+        return patches.repeat_pad(levels, frames=self._frames)
+
+    def _spoken_by(self, start: int, scores: Scores) -> Heard:
+        """A window speaks for what is nearer to its middle than to its neighbours'."""
+        begin, end = self._spoken, self._seconds(start + (self._frames + self._hop) / 2)
+        self._last, self._spoken = start, end
+        return Heard(begin, end, scores)
+
+    def _seconds(self, frames: float) -> float:
+        return frames * self._features.hop_length / self._features.sample_rate_hz
