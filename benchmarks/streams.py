@@ -2,37 +2,85 @@
 
     python benchmarks/streams.py RUN/model STORE [--fold N]
 
-lwlrap of the means of the windows whose middle lies in a clip, without the further passes for short clips: each clip by
-itself; all of them as one file, relative to its loudest moment; as a stream that remembers so many seconds. With each
-way's difference from the stream of `listen`, paired over clips. --fold N takes the curated clips of that fold in place
-of the test clips, which a run with the same --fold has not learnt from.
+Between two clips lie some seconds of faint pink noise, as of a quiet room. For each way: lwlrap of the means of the
+windows whose middle lies in a clip, without the further passes for short clips; its difference from the stream of
+`listen`, paired over clips; and of the windows within the noise the share in which some class scores 0.5. The ways: all
+as one file, relative to its loudest moment; and streams that remember the loudest moment of so many seconds, of 3 s
+only a window's own. --fold N takes the curated clips of that fold in place of the test clips, which a run with the same
+--fold has not learnt from.
 """
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness import Tagger, audio, logmel, lwlrap
+from earwitness import Tagger, audio, logmel, lwlrap, streaming
 from earwitness.corpus import Store
 
-OWN = "a stream, each window relative to its own loudest moment"
-MEMORIES = (None, 10.0, 30.0, 100.0, 300.0)
+MEMORIES = (3.0, 10.0, 30.0, 100.0, 300.0)
+GAP_SECONDS = 6.0
+GAP_DBFS = -60.0
+Floats = NDArray[np.float64]
 
 
-def by_clip(
-    middles: NDArray[np.float64], scores: NDArray[np.float64], ends: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Returns the mean scores (clips, classes) of windows by where their middles lie; clips end at `ends`, in order."""
-    clip = np.minimum(np.searchsorted(ends, middles, side="right"), len(ends) - 1)
-    sums = np.zeros((len(ends), scores.shape[1]))
-    np.add.at(sums, clip, scores)
-    return sums / np.maximum(np.bincount(clip, minlength=len(ends)), 1)[:, None]
+class Night(NamedTuple):
+    """Clips and gaps in turns: the waveform, and the seconds at which each clip begins and ends."""
+
+    waveform: NDArray[np.float32]
+    begins: Floats
+    ends: Floats
+
+
+def night_of(clips: list[NDArray[np.float32]], rate_hz: int) -> Night:
+    rng = np.random.default_rng(0)
+    gap = round(GAP_SECONDS * rate_hz)
+    parts = [part for clip in clips for part in (clip, 10 ** (GAP_DBFS / 20) * pink(rng, gap))]
+    begins = np.cumsum([0, *(len(clip) + gap for clip in clips[:-1])])
+    ends = begins + [len(clip) for clip in clips]
+    return Night(np.concatenate(parts).astype(np.float32), begins / rate_hz, ends / rate_hz)
+
+
+def pink(rng: np.random.Generator, samples: int) -> Floats:
+    """Returns noise of as much power in each octave, with a root mean square of 1."""
+    frequencies = np.maximum(np.fft.rfftfreq(samples), 1 / samples)
+    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=samples)) / np.sqrt(frequencies), samples)
+    return np.asarray(noise / np.sqrt(np.mean(np.square(noise))))
+
+
+def told(night: Night, middles: Floats, scores: Floats, window_seconds: float) -> tuple[Floats, float]:
+    """Returns the mean scores (clips, classes) of windows in clips, and the share of alarms among those within gaps."""
+    clip = np.searchsorted(night.begins, middles, side="right") - 1
+    inside = middles < night.ends[clip]
+    sums = np.zeros((len(night.ends), scores.shape[1]))
+    np.add.at(sums, clip[inside], scores[inside])
+    counts = np.maximum(np.bincount(clip[inside], minlength=len(night.ends)), 1)
+    half = window_seconds / 2
+    quiet = (middles - half >= night.ends[clip]) & (middles + half <= night.ends[clip] + GAP_SECONDS)
+    return sums / counts[:, None], float((scores[quiet].max(axis=1) >= 0.5).mean())
+
+
+def ways(tagger: Tagger, night: Night) -> dict[str, tuple[Floats, float]]:
+    features, frames = tagger.recipe.features, tagger.recipe.patches.frames
+    frame_seconds = features.hop_length / features.sample_rate_hz
+    starts, scores = tagger.scores_over_time(logmel.log_mel(night.waveform, **features.spectrum()))
+    middles = (starts + frames / 2) * frame_seconds
+    found = {"all as one file": told(night, middles, scores, frames * frame_seconds)}
+    for memory in MEMORIES:
+        stream = tagger.stream(memory_seconds=memory)
+        heard = [*stream.feed(night.waveform), *stream.finish()]
+        found[_name(memory)] = told(night, middles, np.stack([one.scores for one in heard]), frames * frame_seconds)
+    return found
+
+
+def _name(memory_seconds: float) -> str:
+    return f"a stream that remembers {memory_seconds:g} s"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("store", type=Path)
     parser.add_argument("--fold", type=int)
@@ -42,27 +90,11 @@ def main() -> None:
     chosen = store.rows("test") if options.fold is None else curated[store.folds[curated] == options.fold]
     rows = np.random.default_rng(0).permutation(chosen)
     clips = [audio.read(store.clips[row].path, sample_rate_hz=tagger.sample_rate_hz) for row in rows]
-    ends = np.cumsum([len(clip) for clip in clips]) / tagger.sample_rate_hz
-    night, half = np.concatenate(clips), tagger.recipe.patches.frames / 2
-    per_second = tagger.sample_rate_hz / tagger.recipe.features.hop_length
-    found = {"each clip by itself": np.stack([np.mean(over_time(tagger, clip)[1], axis=0) for clip in clips])}
-    starts, scores = over_time(tagger, night)
-    found["all of them as one file"] = by_clip((starts + half) / per_second, scores, ends)
-    for memory in MEMORIES:
-        stream = tagger.stream(memory_seconds=memory)
-        heard = [*stream.feed(night), *stream.finish()]
-        middles = np.array([(one.start_seconds + one.end_seconds) / 2 for one in heard])
-        way = f"a stream that remembers {memory:g} s" if memory else OWN
-        found[way] = by_clip(middles, np.stack([one.scores for one in heard]), ends)
-    truth = store.labels[rows]
-    own = found[OWN]
-    for way, scored in found.items():
-        difference, low, high = lwlrap.paired_bootstrap(truth, scored, own)
-        print(f"{way}: {lwlrap.lwlrap(truth, scored).overall:.3f}; {difference:+.3f} ({low:+.3f} to {high:+.3f})")
-
-
-def over_time(tagger: Tagger, waveform: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return tagger.scores_over_time(logmel.log_mel(waveform, **tagger.recipe.features.spectrum()))
+    found, truth = ways(tagger, night_of(clips, tagger.sample_rate_hz)), store.labels[rows]
+    for way, (scores, alarms) in found.items():
+        difference, low, high = lwlrap.paired_bootstrap(truth, scores, found[_name(streaming.MEMORY_SECONDS)][0])
+        overall = lwlrap.lwlrap(truth, scores).overall
+        print(f"{way}: {overall:.3f}; {difference:+.3f} ({low:+.3f} to {high:+.3f}); alarms {alarms:.3f}", flush=True)
 
 
 if __name__ == "__main__":

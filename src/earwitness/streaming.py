@@ -1,8 +1,9 @@
 """Scores of sound while it comes: window after window, each as soon as it is whole.
 
 A file's log-mel is relative to its loudest moment, which of a stream lies in the future. So here a window is relative
-to its own loudest moment, as if it were a clip by itself, or to that of more that came before its end. Features with a
-fixed reference need none of that, and there a stream scores what the windows of its file score.
+to the loudest moment of what came shortly before its end: of too little, and a quiet room is as loud as what sounds in
+it; of too much, and all is faint after a bang. Features with a fixed reference need none of that, and there a stream
+scores what the windows of its file score.
 """
 
 import math
@@ -19,6 +20,8 @@ from .recipe import Features
 Floats: TypeAlias = NDArray[np.float32]
 Scores: TypeAlias = NDArray[np.float64]
 
+# By held-out clips with a quiet room between them: benchmarks/streams.py, docs/log.md.
+MEMORY_SECONDS = 10.0
 # In which nothing is heard, as `logmel.log_mel` has it.
 _SILENT_DB = np.float32(-200)
 _WINDOWS_AT_ONCE = 64
@@ -37,8 +40,7 @@ class Stream:
 
     `score` maps windows (n, frames, bands) in dB, as a log-mel has them, to scores (n, classes). Windows are of so many
     `frames` and `hop` frames apart; `rate_hz` is that of the chunks. Where the features' reference is the peak, it is
-    the largest power of the last `memory_seconds` before a window's end, None for the window's own. ValueError for less
-    memory than a window.
+    the largest power of the last `memory_seconds` before a window's end. ValueError for less memory than a window.
     """
 
     def __init__(
@@ -49,11 +51,10 @@ class Stream:
         frames: int,
         hop: int,
         rate_hz: float,
-        memory_seconds: float | None = None,
+        memory_seconds: float = MEMORY_SECONDS,
     ) -> None:
         self._score, self._features, self._frames, self._hop = score, features, frames, hop
-        frames_per_second = features.sample_rate_hz / features.hop_length
-        self._memory = frames if memory_seconds is None else round(memory_seconds * frames_per_second)
+        self._memory = round(memory_seconds * features.sample_rate_hz / features.hop_length)
         if self._memory < frames:
             raise ValueError(
                 f"a stream remembers at least a window, {self._seconds(frames):g} s, not {memory_seconds:g}"

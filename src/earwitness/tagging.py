@@ -259,11 +259,12 @@ class Tagger:
         _refuse_damaged(scores)
         return scores
 
-    def stream(self, *, sample_rate_hz: float | None = None, memory_seconds: float | None = None) -> streaming.Stream:
+    def stream(
+        self, *, sample_rate_hz: float | None = None, memory_seconds: float = streaming.MEMORY_SECONDS
+    ) -> streaming.Stream:
         """Returns what scores a sound while it comes: `feed` it chunks at `sample_rate_hz` (None: the model's own).
 
-        Windows are as in files, without trimming, each relative to its own loudest moment, or to that of the last
-        `memory_seconds` before its end.
+        Windows are as in files, without trimming, and relative to the loudest moment of the last `memory_seconds`.
         ValueError for a rate outside 1 kHz to 10 MHz, and for less memory than a window.
         """
         rate_hz = self.sample_rate_hz if sample_rate_hz is None else sample_rate_hz

@@ -54,11 +54,8 @@ def listen(
         str | None, typer.Option(metavar="NAME|N", help="which microphone; default: the system's choice")
     ] = None,
     memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", help="a window is relative to the loudest of so much before its end; default: of itself"
-        ),
-    ] = None,
+        float, typer.Option(metavar="SECONDS", help="a window is relative to the loudest of so much before its end")
+    ] = 10.0,
     hop_frames: HopOption = None,
     precision: PrecisionOption = "float32",
     threads: ThreadsOption = None,
@@ -101,7 +98,7 @@ def _refuse_mixed(source: str | None, rate: int | None, channels: int | None, de
         )
 
 
-def _stream_of(tagger: "Tagger", rate_hz: int | None, memory_seconds: float | None) -> "Stream":
+def _stream_of(tagger: "Tagger", rate_hz: int | None, memory_seconds: float) -> "Stream":
     try:
         return tagger.stream(sample_rate_hz=rate_hz, memory_seconds=memory_seconds)
     except ValueError as error:
