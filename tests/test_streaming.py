@@ -131,8 +131,8 @@ def test_it_keeps_no_more_than_it_remembers() -> None:
 
 def test_what_cannot_be_streamed() -> None:
     wanted = tagger()
-    for chunk in (np.zeros((2, 9)), np.array([np.nan])):
-        with pytest.raises(ValueError, match="finite numbers"):
+    for chunk, what in ((np.zeros((2, 9)), r"shape \(2, 9\)"), (np.array([np.nan]), "finite numbers")):
+        with pytest.raises(ValueError, match=what):
             wanted.stream().feed(chunk)
     with pytest.raises(ValueError, match="at least a window"):
         wanted.stream(memory_seconds=0.01)

@@ -131,7 +131,7 @@ def draw(found: list[dict[str, Any]], path: Path, title: str) -> None:
         axes.plot(value, place, "o", color=colour)
         axes.plot(row["seeds"], [place] * len(row["seeds"]), "|", color="black", markersize=9)
     axes.set_yticks(range(len(found)), [row["method"] for row in reversed(found)])
-    axes.set(xlabel="lwlrap: mean, 95 % interval over clips; a stroke for each seed", title=title)
+    axes.set(xlabel="lwlrap: mean, 95 % interval over clips;\na stroke for each seed", title=title)
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(path, dpi=110)
     plt.close(figure)

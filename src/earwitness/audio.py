@@ -112,6 +112,16 @@ def resample(waveform: Samples, from_hz: float, *, sample_rate_hz: float = 32_00
     return resampled if len(resampled) else waveform[:1]
 
 
+def waveform_of(samples: npt.NDArray[np.floating]) -> Samples:
+    """Return samples as a waveform, (samples,) float32. ValueError for other shapes, and for what is no number."""
+    waveform = np.asarray(samples, np.float32)
+    if waveform.ndim != 1:
+        raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {waveform.shape}")
+    if not np.isfinite(waveform).all():
+        raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
+    return waveform
+
+
 def refuse_rate(rate_hz: float) -> None:
     """Raise ValueError for a sample rate outside 1 kHz to 10 MHz."""
     lowest, highest = _PLAUSIBLE_RATES_HZ

@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from . import logmel, patches
+from . import audio, logmel, patches
 from .recipe import Features
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -69,13 +69,9 @@ class Stream:
     def feed(self, waveform: NDArray[np.floating]) -> list[Heard]:
         """Returns the windows that are whole with this chunk (samples,) of any length, in order.
 
-        ValueError for more than one dimension, and for samples that are not numbers.
+        ValueError as `audio.waveform_of`.
         """
-        samples = np.asarray(waveform, np.float32)
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise ValueError(
-                f"a chunk is (samples,) of finite numbers, channels averaged; not of shape {samples.shape}"
-            )
+        samples = audio.waveform_of(waveform)
         self._fed |= len(samples) > 0
         self._keep(self._levels.add(self._resampled(samples)))
         return self._heard(range(self._last + self._hop, self._length - self._frames + 1, self._hop))

@@ -432,12 +432,9 @@ def _refuse_other_shape(log_mel: LogMel, *, bands: int) -> None:
 
 def log_mel_of_waveform(waveform: Floats, rate_hz: float, features: Features) -> Floats:
     """Returns the log-mel (frames, bands) of a waveform (samples,) at any rate. ValueError as `Tagger.scores`."""
-    samples = np.asarray(waveform, np.float32)
-    if samples.ndim != 1:
-        raise ValueError(f"a waveform is (samples,), channels averaged; this one has shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("a waveform is of finite numbers; this one holds NaN, or what is infinite in float32")
-    return decoding.log_mel_of(audio.resample(samples, rate_hz, sample_rate_hz=features.sample_rate_hz), features)
+    return decoding.log_mel_of(
+        audio.resample(audio.waveform_of(waveform), rate_hz, sample_rate_hz=features.sample_rate_hz), features
+    )
 
 
 def best_first(scores: NDArray[np.float64], vocabulary: Vocabulary) -> dict[str, float]:
