@@ -930,7 +930,9 @@ def test_trouble_with_files_is_one_line(
     assert refusal(earwitness("prepare", tiny_dataset, "--out", "x")).startswith(line)
 
 
-def test_control_c_is_one_line(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness) -> None:
+def test_control_c_is_one_line(
+    tiny_dataset: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, earwitness: Earwitness
+) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -939,7 +941,7 @@ def test_control_c_is_one_line(tiny_dataset: Path, monkeypatch: pytest.MonkeyPat
     assert (answer.status, answer.out) == (130, "")
     assert answer.err.startswith("earwitness: stopped; what was done is kept, the same command goes on")
     assert answer.err.count("\n") == 1
-    answer = earwitness("evaluate", "model", tiny_dataset)
+    answer = earwitness("evaluate", tiny_model, tiny_dataset)
     assert answer == (130, "", "earwitness: stopped; nothing was written; the same command begins anew\n")
 
 

@@ -149,7 +149,7 @@ def test_a_path_that_leads_nowhere_or_may_not_be_looked_at_is_listed(
     monkeypatch.setattr(os, "lstat", lambda path, **how: (refuse(path), lstat(path, **how))[1])
     bad = tag_to_csv(tagger, sound_files(given), tmp_path / "x.csv")
     assert [one.path for one in bad] == given[1:]
-    assert "gone.wav: there is no such file" in str(bad[0].error)
+    assert "gone.wav: a link that leads nowhere" in str(bad[0].error)
     assert "cannot be opened (Permission denied)" in str(bad[1].error)
     assert [row[0] for row in rows(tmp_path / "x.csv")[1:]] == ["b.wav"]
 
