@@ -17,14 +17,13 @@ COLUMNS = (
     "fname", "role", "label", "given", "verdict", "probability", "heard", "start_seconds", "end_seconds", "path",
 )  # fmt: skip
 
+# What `clean` keeps in the folder, and nobody else is to write.
+OWN_FILES = frozenset({"verdicts.csv", "clips.xlsx", "cleaned.csv", "vocabulary.csv", "duplicates.csv", "summary.json"})
+
 
 def is_believed(verdict: str, probability: float) -> bool:
     """Tells whether a tag is believed to be there: it is kept or added, or unsure and likelier than not."""
     return verdict in ("keep", "add") or (verdict == "unsure" and probability >= 0.5)
-
-
-# What `clean` keeps in the folder, and nobody else is to write.
-OWN_FILES = frozenset({"verdicts.csv", "clips.xlsx", "cleaned.csv", "vocabulary.csv", "duplicates.csv", "summary.json"})
 
 
 @dataclass(frozen=True)
