@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness import Tagger, audio, logmel, lwlrap, streaming
+from earwitness import Tagger, audio, logmel, lwlrap, streaming, voices
 from earwitness.corpus import Store
 
 MEMORIES = (3.0, 10.0, 30.0, 100.0, 300.0)
@@ -35,19 +35,15 @@ class Night(NamedTuple):
 
 
 def night_of(clips: list[NDArray[np.float32]], rate_hz: int) -> Night:
-    rng = np.random.default_rng(0)
-    gap = round(GAP_SECONDS * rate_hz)
-    parts = [part for clip in clips for part in (clip, 10 ** (GAP_DBFS / 20) * pink(rng, gap))]
-    begins = np.cumsum([0, *(len(clip) + gap for clip in clips[:-1])])
+    rng, loudness = np.random.default_rng(0), 10 ** (GAP_DBFS / 20)
+    gaps = [loudness * voices.noise(rng, GAP_SECONDS, slope_db=-3.0) for _ in clips]
+    begins = np.cumsum([0, *(len(clip) + len(gap) for clip, gap in zip(clips[:-1], gaps, strict=False))])
     ends = begins + [len(clip) for clip in clips]
-    return Night(np.concatenate(parts).astype(np.float32), begins / rate_hz, ends / rate_hz)
-
-
-def pink(rng: np.random.Generator, samples: int) -> Floats:
-    """Returns noise of as much power in each octave, with a root mean square of 1."""
-    frequencies = np.maximum(np.fft.rfftfreq(samples), 1 / samples)
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=samples)) / np.sqrt(frequencies), samples)
-    return np.asarray(noise / np.sqrt(np.mean(np.square(noise))))
+    return Night(
+        np.concatenate([part for pair in zip(clips, gaps, strict=True) for part in pair]),
+        begins / rate_hz,
+        ends / rate_hz,
+    )
 
 
 def told(night: Night, middles: Floats, scores: Floats, window_seconds: float) -> tuple[Floats, float]:

@@ -39,20 +39,18 @@ def found(
     An event is a run of windows in which a class scores at least `least`, one score or (classes,) of them. scores (n,
     classes) are those of the windows, seconds (n, 2) what of the file they speak for, names (classes,) the classes.
     """
-    heard = np.pad(scores >= least, ((1, 1), (0, 0))).astype(np.int8)
-    turns = np.diff(heard, axis=0).T
-    begins, ends = np.argwhere(turns > 0), np.argwhere(turns < 0)
+    finder = Finder(names, least=least)
     events = [
-        Event(
-            float(seconds[first, 0]), float(seconds[end - 1, 1]), names[column], float(scores[first:end, column].max())
-        )
-        for (column, first), (_, end) in zip(begins, ends, strict=True)
+        event
+        for (start, end), of_window in zip(seconds.tolist(), scores, strict=True)
+        for event in finder.add(start, end, of_window)[1]
     ]
-    return sorted(events, key=lambda event: event.start_seconds)
+    place = {name: column for column, name in enumerate(names)}
+    return sorted([*events, *finder.rest()], key=lambda event: (event.start_seconds, place[event.label]))
 
 
 class Finder:
-    """Finds the events of windows that come one after the other: `add` each, then `rest`. They are those of `found`.
+    """Finds the events of windows that come one after the other: `add` each, then `rest`.
 
     names (classes,) are the classes, `least` one score or (classes,) of them.
     """

@@ -114,7 +114,7 @@ class RunPlan:
         curated, noisy, _ = self.split
         if not any(stage.settings.curated for stage in self.stages):
             curated = curated[:0]
-        if not any(stage.settings.noisy for stage in self.stages):
+        if not any(stage.settings.hears_noisy for stage in self.stages):
             noisy = noisy[:0]
         return curated, noisy
 

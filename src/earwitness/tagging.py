@@ -255,7 +255,7 @@ class Tagger:
 
     def scores_of_windows(self, windows: Floats) -> NDArray[np.float64]:
         """Returns the scores (n, classes) of windows (n, frames, bands) in dB, each by itself. ModelError as above."""
-        scores = self._patch_scores(logmel.normalise(np.asarray(windows, np.float16), self._mean, self._std))
+        scores = self._patch_scores(self._rounded_and_normal(windows))
         _refuse_damaged(scores)
         return scores
 
@@ -328,9 +328,13 @@ class Tagger:
         yield from tag_each(paths, lambda path: longsound.read(path, self.recipe.features), self.scores_of_log_mel)
 
     def _normal(self, log_mel: NDArray[np.floating]) -> Floats:
-        """Returns frames as the scorer gets them: rounded as in a store, normalised, repeat-padded to a patch."""
-        normal = logmel.normalise(np.asarray(log_mel, np.float16), self._mean, self._std)
+        """Returns frames as the scorer gets them: rounded, normalised, and repeat-padded to a patch."""
+        normal = self._rounded_and_normal(log_mel)
         return np.asarray(patches.repeat_pad(normal, frames=self.recipe.patches.frames), np.float32)
+
+    def _rounded_and_normal(self, log_mel: NDArray[np.floating]) -> Floats:
+        """Returns a log-mel (..., bands) rounded as in a store, and normalised."""
+        return logmel.normalise(np.asarray(log_mel, np.float16), self._mean, self._std)
 
     def _parts(self, log_mel: LogMel, starts: Integers) -> Iterator[tuple[Floats, Integers]]:
         """Yields normalised parts of a log-mel, a bounded number of windows each, and where these begin in them."""
