@@ -18,7 +18,6 @@ from earwitness import audio, corpus, files, layouts, recipe, tables
 from earwitness.calibration import Calibration
 from earwitness.cleaning import clean, judging, originals, page, summary, verdicts
 from earwitness.cleaning.judging import Judged
-from earwitness.cleaning.listening import Sources
 from earwitness.cleaning.verdicts import Limits, Verdict
 from earwitness.cleaning.watcher import UNWATCHED
 from earwitness.corpus import Store
@@ -269,6 +268,32 @@ def test_the_ear_counts_where_there_is_one_and_the_cleaned_list_elsewhere(
         assert all(clips[fname].labels == listed[fname].labels for fname in others)
 
 
+@pytest.mark.parametrize("form", [".", "said.csv", "said.json"])
+def test_a_reviewers_labels_come_to_the_clip_without_any_and_not_to_its_namesake(
+    form: str, cleaned: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
+) -> None:
+    store = Store(tiny_store)
+    verdicts.write_cleaned(tmp_path / "cleaned.csv", [], store, originals.require_sounds(store, None))
+    left, namesake = (store.clips[store.rows(role)[0]] for role in ("noisy", "curated"))
+    text = (tmp_path / "cleaned.csv").read_text("utf-8")
+    assert f",curated,{namesake.fname}," in text
+    (tmp_path / "cleaned.csv").write_text(text.replace(f",curated,{namesake.fname},", f",curated,{left.fname},"))
+    folder = review_folder.read(cleaned)
+    said = Decision("noisy", left.fname, ("Bark", "Meow"), "Anna", "changed", "2026-01-01T00:00:00.000000Z")
+    kept = Decisions(tmp_path / FILE_NAME, folder.fingerprint)
+    kept.add(said)
+    kept.close()
+    if form != ".":
+        decision_files.write(tmp_path / form, [said], folder)
+    answer = earwitness(
+        "prepare", tmp_path / "cleaned.csv", "--out", tmp_path / "store", "--workers", 1, "--decisions", tmp_path / form
+    )
+    assert answer.status == 0
+    clips = {clip.path: (clip.role, set(clip.labels)) for clip in Store(tmp_path / "store").clips}
+    assert clips[left.path] == ("curated", {"Bark", "Meow"})
+    assert clips[namesake.path] == ("curated", set(namesake.labels))
+
+
 def test_no_pass_over_the_store_maps_it(
     cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -366,6 +391,10 @@ def test_a_sound_that_is_gone_or_broken_costs_its_seconds_alone(
     found, lost = review_folder.find_sounds(review_folder.read(out).clips, None)
     assert [clip.fname for clip in lost] == ["noisy1.wav"] and len(found) == 19
 
+    (lost_since := next(moved.glob("*/noisy5.*"))).unlink()
+    problems = clean.clean([tiny_trained_run], Store(store), out).problems
+    assert [problem.path for problem in problems] == [gone, broken, lost_since], "whatever an earlier call found"
+
 
 def test_the_verb_says_what_it_found_and_wrote(
     cleaned: Path, tiny_trained_run: Path, tiny_store: Path, tmp_path: Path, earwitness: Earwitness
@@ -382,18 +411,6 @@ def test_the_verb_says_what_it_found_and_wrote(
         f"next: earwitness review {out}",
     ]
     assert not (out / "report.html").exists()
-
-
-def test_too_few_held_out_tags_are_called_so() -> None:
-    notes: list[str] = []
-    watcher = UNWATCHED
-    watcher.note = notes.append  # type: ignore[method-assign]
-    scores, given = np.zeros((6, 2)), np.eye(2, dtype=np.float32)[[0, 1] * 3]
-    for held_out in (np.array([True] * 3 + [False] * 3), np.zeros(6, bool)):
-        judging.calibrated(Sources(scores, scores), given, held_out, watcher)
-    few, none = notes
-    assert few.startswith("only 3 tags of curated clips that the run never learnt from") and "--with" in few
-    assert none.startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in none
 
 
 def test_folders_of_something_else_are_left_alone(

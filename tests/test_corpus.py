@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -646,6 +647,12 @@ def test_a_set_of_test_clips_alone_is_refused_as_such(few: Path, tmp_path: Path)
         table.unlink()
     with pytest.raises(StoreError, match="test clips alone; give clips to learn from as well, curated or noisy ones"):
         prepared(few, tmp_path / "store")
+
+
+def test_a_set_without_any_label_is_refused_as_such(few: Path, tmp_path: Path) -> None:
+    dataset = replace(layouts.read_dataset(few), clips=())
+    with pytest.raises(StoreError, match="no clip with a label; give clips to learn from as well"):
+        corpus.prepare(dataset, tmp_path / "store", recipe.Features(), workers=1)
 
 
 def test_a_file_that_kills_its_decoder_is_named(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Events of files: seconds of the file, one table kept as it comes."""
 
 import csv
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_events_are_where_the_sound_is_in_the_file(tagger: Tagger, tmp_path: Pat
         assert 0.9 <= event.score <= 1
 
 
+def test_a_bang_hides_what_is_around_it_and_no_more(tagger: Tagger, tmp_path: Path) -> None:
+    """What is heard relative to its surroundings is not heard relative to the loudest moment of the file."""
+    sound = 1e-3 * np.random.default_rng(0).normal(size=20 * RATE_HZ)
+    sound[4 * RATE_HZ : 5 * RATE_HZ] *= 10
+    sound[14 * RATE_HZ : 15 * RATE_HZ] *= 500
+    soundfile.write(tmp_path / "a.wav", sound, RATE_HZ, subtype="FLOAT")
+    for around_seconds, begins in ((5.0, [4, 14]), (math.inf, [14])):
+        found = tagger.events(tmp_path / "a.wav", least=0.9, around_seconds=around_seconds)
+        assert [event.start_seconds for event in found] == pytest.approx(begins, abs=0.15)
+        ((_, again, error),) = tagger.events_many([tmp_path / "a.wav"], least=0.9, around_seconds=around_seconds)
+        assert again == found and error is None
+    with pytest.raises(ValueError, match="around_seconds is a number of seconds, 0 or more, not nan"):
+        tagger.events(tmp_path / "a.wav", around_seconds=math.nan)
+
+
 def test_windows_score_as_for_the_whole(tagger: Tagger) -> None:
     log_mel = np.random.default_rng(1).normal(-50, 20, (900, 128)).astype(np.float32)
     starts, scores = tagger.scores_over_time(log_mel)
@@ -102,7 +118,8 @@ def test_what_was_found_before_a_kill_is_not_looked_for_again(tagger: Tagger, tm
     assert (tmp_path / "times.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
 
 
-def test_another_threshold_begins_anew(tagger: Tagger, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [{"least": 0.1}, {"around_seconds": 2.0}])
+def test_other_settings_begin_anew(tagger: Tagger, tmp_path: Path, changed: dict[str, float]) -> None:
     sounds = [Named("a.wav", recording(tmp_path / "a.wav"))]
 
     def killed(_: Timed) -> None:
@@ -112,7 +129,11 @@ def test_another_threshold_begins_anew(tagger: Tagger, tmp_path: Path) -> None:
         eventsheet.tag_to_csv(tagger, sounds, tmp_path / "times.csv", least=0.9, on_file=killed)
     seen: list[Path] = []
     eventsheet.tag_to_csv(
-        tagger, sounds, tmp_path / "times.csv", least=0.1, on_file=lambda timed: seen.append(timed.path)
+        tagger,
+        sounds,
+        tmp_path / "times.csv",
+        **{"least": 0.9} | changed,
+        on_file=lambda timed: seen.append(timed.path),
     )
     assert len(seen) == 1
 

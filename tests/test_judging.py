@@ -1,6 +1,7 @@
 """What is believed: simulated clips through the combination; runs and folds by hand."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,14 +128,40 @@ def test_an_ear_that_tells_nothing_apart_is_said_to(deaf: bool, curated: bool) -
     assert not deaf or (notes[0].startswith("ear: what it hears hardly tells") and notes[0].endswith("; hear"))
 
 
-def test_where_too_few_tags_are_held_out_the_note_says_so() -> None:
+def test_an_ear_that_is_right_is_not_called_deaf_where_nearly_all_clips_have_the_same_labels() -> None:
+    """Of 60 clips two hold the rare class; one clip alone tells nothing of an ear."""
+    given = np.eye(2, dtype=np.float32)[[0] * 58 + [1] * 2]
+    ear, notes = SimpleNamespace(place="ear", where_deaf="hear"), []
+    for rows in (slice(None), slice(1)):
+        clips = SimpleNamespace(given=given[rows], noisy=np.ones(60, bool)[rows])
+        listening.note_deafness(ear, 0.1 + 0.8 * given[rows], clips, SimpleNamespace(note=notes.append))  # type: ignore[arg-type]
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("held_out", "found", "advice"),
+    [
+        ([False, False, False], "no curated clips", "train with --fold 0 to 4"),
+        ([True, False, False], "only 1 tag of curated clips", "add runs of other folds"),
+        ([True, True, False], "only 2 tags of curated clips", "settle more clips by"),
+    ],
+)
+def test_where_too_few_tags_are_held_out_the_note_says_so(held_out: list[bool], found: str, advice: str) -> None:
+    """And what helps: runs of other folds, as long as these leave a curated clip that no ear is blind to."""
     notes: list[str] = []
-    watcher = SimpleNamespace(note=notes.append)
     sources = listening.Sources(np.zeros((3, 2)), np.zeros((3, 2)))
-    for held_out in ([False, False, False], [True, True, False]):
-        judging.calibrated(sources, np.ones((3, 2), np.float32), np.array(held_out), watcher)  # type: ignore[arg-type]
-    assert notes[0].startswith("no curated clips that the run never learnt from") and "--fold 0 to 4" in notes[0]
-    assert notes[1].startswith("only 4 tags of curated clips that the run never") and "--with" in notes[1]
+    given, noisy = np.eye(2, dtype=np.float32)[[0, 1, 0]], np.array([False, False, True])
+    ears: list[Any] = [SimpleNamespace(place=place) for place in ("a", "b")]
+    watcher: Any = SimpleNamespace(note=notes.append)
+    judging.calibrated(ears, sources, given, noisy, np.array(held_out), watcher)
+    (note,) = notes
+    assert note.startswith(f"a, b: {found} that were never learnt from, so") and advice in note
+
+
+def test_without_curated_clips_nothing_is_advised_that_cannot_help() -> None:
+    watcher: Any = SimpleNamespace()  # `note_one_kind` says it
+    sources, none = listening.Sources(np.zeros((3, 2)), np.zeros((3, 2))), np.zeros(3, bool)
+    judging.calibrated([], sources, np.ones((3, 2), np.float32), ~none, none, watcher)
 
 
 @pytest.mark.parametrize(

@@ -635,6 +635,65 @@ def test_a_line_end_in_a_cell_separates_labels(tmp_path, end):
     assert (clip.labels, clip.recordings) == (("Bark", "Meow", "Purr"), ("r", "s"))
 
 
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("['Bark', \"Cow's\"]", ("Bark", "Cow's")),
+        ("['Bark']", ("Bark",)),
+        ("['Bark, far', 'Meow']", ("Bark", "far", "Meow")),
+        ("[Bark, Meow]", ("[Bark", "Meow]")),
+        ("[1, 2]", ("[1", "2]")),
+        ("['Bark'", ("['Bark'",)),
+    ],
+)
+def test_a_list_as_pandas_writes_it_is_read_as_one(tmp_path, cell, labels):
+    quoted = cell.replace('"', '""')
+    (clip,) = read_dataset(put(tmp_path, {"clips.csv": f'fname,labels\na.wav,"{quoted}"\n', "a.wav": ""})).clips
+    assert clip.labels == labels
+
+
+def test_a_column_for_each_class(tmp_path):
+    table = (
+        "Sounds of spring\nfile,start_time,Bark,Meow,Owl,split,note,checked\n"
+        "a.wav,0,1,0,0,train,0,0\nb.wav,1,True,1.0,0,noisy,,1\nc.wav,0,0,1,false,noisy,2,1\nd.wav,0,0,,1,,,0\n"
+        "e.wav,0,2,1,0,,,0\nf.wav,0,0,0,0,noisy,,\n"
+    )
+    root = put(tmp_path, {"clips.csv": table, **{f"{one}.wav": "" for one in "abcdef"}})
+    dataset = read_dataset(root)
+    assert [(clip.labels, clip.role) for clip in dataset.clips] == [
+        (("Bark",), "curated"),
+        (("Bark", "Meow"), "noisy"),
+        (("Meow",), "noisy"),
+        (("Owl",), "curated"),
+    ]
+    assert dataset.vocabulary.names == ("Bark", "Meow", "Owl")
+    assert dataset.remarks == (
+        "clips.csv: the header is in line 2; what is above is not read",
+        "clips.csv: a column for each class, 1 where a clip has it: Bark, Meow, Owl",
+        "clips.csv: column 'file' as fname",
+        "clips.csv: columns that are not read: start_time, note, checked",
+    )
+    neither, without = dataset.problems
+    assert "clips.csv line 7, Bark: '2' is neither 1 nor 0: write whether the clip has it" in neither.what
+    assert "clips.csv line 8, labels: no label" in without.what
+    assert read_dataset(root / "clips.csv") == dataset
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("fname,Bark,Meow\na.wav,0.4,0.6\n", "no column"),  # scores
+        ("fname,Bark\na.wav,1\n", "no column"),  # one column may be anything
+        ("fname,Bark,Meow\n", "no column"),
+        ('fname,"Bark, far",Meow\na.wav,1,0\n', "the class 'Bark, far' holds a comma"),
+    ],
+)
+def test_columns_that_are_no_classes(tmp_path, table, why):
+    root = put(tmp_path, {"clips.csv": table, "a.wav": ""})
+    with pytest.raises(TableError, match=why):
+        read_dataset(root / "clips.csv")
+
+
 @pytest.mark.parametrize("row", ["b.wav;K\u00e4fer;\r\n".encode("cp1252"), b'b.wav;"Bark\n'], ids=["cp1252", "quote"])
 def test_a_clip_list_that_breaks_further_down_is_not_passed_over_for_folders(tmp_path, row):
     table = b"fname;labels;split\r\na.wav;Bark;\r\n" + row
@@ -1002,12 +1061,31 @@ def test_table_that_cannot_be_used(tmp_path, table, complaint):
     assert "\n" not in str(caught.value)
 
 
-def test_no_row_or_no_label_under_a_stated_vocabulary(tmp_path):
+def test_two_files_of_one_role_are_not_called_the_same(tmp_path):
+    """A decision on the one would change both; two roles may have a name in common."""
+    table = "fname,labels,split,known_as\na.wav,Bark,,x\nb.wav,Bark,,x\nc.wav,Bark,noisy,x\na.wav,Meow,,x\nx,Bark,,\n"
+    dataset = read_dataset(put(tmp_path, {"clips.csv": table, "a.wav": "", "b.wav": "", "c.wav": "", "x.wav": ""}))
+    assert [(clip.fname, clip.path.name, clip.role) for clip in dataset.clips] == [
+        ("x", "a.wav", "curated"), ("x", "c.wav", "noisy")
+    ]  # fmt: skip
+    assert [problem.fname for problem in dataset.problems] == ["b.wav", "x"]
+    assert "line 3: x is what a.wav is called already (" in dataset.problems[0].what
+
+
+def test_no_row_under_a_stated_vocabulary(tmp_path):
     root = put(tmp_path, {"clips.csv": "fname,labels\n", "vocabulary.csv": "0,Bark\n", "a.wav": ""})
     with pytest.raises(TableError, match="no usable clip: its tables have no rows"):
         read_dataset(root)
-    with pytest.raises(TableError, match="no usable clip: none has a label"):
-        read_dataset(put(root, {"clips.csv": "fname,labels,split\na.wav,,unlabelled\n"}))
+
+
+def test_clips_without_a_label_alone_wait_for_a_reviewers(tmp_path):
+    listed = "fname,labels,split\na.wav,,unlabelled\nb.wav,,unlabelled\n"
+    root = put(tmp_path, {"clips.csv": listed, "vocabulary.csv": "0,Bark\n", "a.wav": ""})
+    dataset = read_dataset(root)
+    assert (dataset.clips, [clip.fname for clip in dataset.unlabelled]) == ((), ["a.wav"])
+    (root / "a.wav").unlink()
+    with pytest.raises(TableError, match=r"no usable clip: the first of 2 problems: .*a\.wav"):
+        read_dataset(root)
 
 
 def test_no_dataset_there(tmp_path):

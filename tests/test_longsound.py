@@ -161,3 +161,38 @@ def test_the_span_is_what_trim_keeps(block: int) -> None:
     kept = audio.trim(waveform)
     assert begin > 0 and end < len(waveform) and end - begin == len(kept)
     np.testing.assert_array_equal(waveform[begin:end], kept)
+
+
+@pytest.mark.parametrize("long_seconds", [2, 600])
+@pytest.mark.parametrize("reference", ["peak", 0.01])
+def test_a_log_mel_relative_to_what_is_around(
+    long_seconds: int, reference: str | float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory and in parts: the peak is made up for where the recording stands out of its quiet, and nowhere else."""
+    monkeypatch.setattr(longsound, "_LONG_SECONDS", long_seconds)
+    features = FEATURES.model_copy(update={"reference": reference})
+    path = written(tmp_path / "a.wav", noise(1), noise(5, 0.001), noise(1, 0.03), noise(5, 0.001))
+    whole = longsound.read_sound(path, features).log_mel[:]
+    found = longsound.read_sound(path, features, around_seconds=1.5).log_mel
+    assert isinstance(found, longsound.KeptLogMel) == (long_seconds == 2)
+    lifted = (found[:] - whole).max(axis=1)
+    frames_a_second = features.sample_rate_hz / features.hop_length
+    fainter = slice(int(6.1 * frames_a_second), int(6.9 * frames_a_second))
+    quiet = slice(int(2 * frames_a_second), int(5 * frames_a_second))
+    np.testing.assert_allclose(lifted[fainter], 20 if reference == "peak" else 0, atol=1)
+    np.testing.assert_allclose(lifted[quiet], 0, atol=1e-3)
+    np.testing.assert_allclose(lifted[: int(0.9 * frames_a_second)], 0, atol=1e-3)
+
+
+def test_a_file_that_is_shorter_than_what_is_around_is_read_as_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longsound, "_LONG_SECONDS", 600)
+    path = written(tmp_path / "a.wav", noise(1), noise(2, 0.01))
+    found = longsound.read_sound(path, FEATURES, around_seconds=5).log_mel
+    np.testing.assert_allclose(found[:], longsound.read(path, FEATURES)[:], atol=1e-3)
+
+
+def test_silence_is_silence_whatever_is_around(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", np.zeros(3 * RATE_HZ, np.float32))
+    assert (longsound.read_sound(path, FEATURES, around_seconds=1).log_mel[:] == FEATURES.floor_db).all()

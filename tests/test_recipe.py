@@ -59,6 +59,7 @@ def test_overrides_come_after_the_file(tmp_path: Path) -> None:
         (["features.fmax_hz=20000"], ["fmax_hz", "half of sample_rate_hz"]),
         (["stage2.pseudo_labels=masked"], ["masked", "cross-entropy"]),
         (["training.seed=18446744073709551616"], ["training.seed", "less than or equal to 9223372036854775807"]),
+        (["features.floor_db=-70000"], ["features.floor_db", "greater than or equal to -1000"]),  # float16 ends before
         (["stage1.ramp_epochs=inf"], ["stage1.ramp_epochs = inf", "finite"]),
         (["augmentation.mixup_alpha=inf"], ["augmentation.mixup_alpha = inf", "finite"]),
         (["nonsense"], ["nonsense", "section.field=value"]),

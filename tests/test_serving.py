@@ -431,7 +431,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     run.require_extra()
     monkeypatch.setattr(run, "find_spec", lambda name: None if name == "gradio" else name)
     with pytest.raises(
-        ReviewError, match=r"the page needs gradio: install the extra `serve`, pip install 'earwitness\[serve\]'"
+        ReviewError, match=r'the page needs gradio: install the extra `serve`, pip install "earwitness\[serve\]"'
     ):
         run.require_extra()
 

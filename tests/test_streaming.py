@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import CLASSES, tiny_recipe
-from earwitness import Tagger, logmel
+from earwitness import Tagger, logmel, streaming, surroundings
 from earwitness.labels import Vocabulary
 from earwitness.streaming import Heard, Stream
 
@@ -76,7 +76,9 @@ def test_however_it_is_cut_it_scores_the_same(rate_hz: int, memory_seconds: floa
         np.testing.assert_allclose([one.scores for one in found], [one.scores for one in expected], atol=2e-3)
 
 
-def test_with_the_memory_of_a_window_each_is_heard_as_a_clip_by_itself() -> None:
+def test_with_the_memory_of_a_window_each_is_heard_as_a_clip_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as all of it stands out."""
+    monkeypatch.setattr(surroundings, "_STANDS_OUT_DB", -1000)
     wanted = tagger("tagging.hop_frames=64")
     waveform = sound(8)
     found = [*(stream := wanted.stream(memory_seconds=3)).feed(waveform), *stream.finish()]
@@ -87,8 +89,12 @@ def test_with_the_memory_of_a_window_each_is_heard_as_a_clip_by_itself() -> None
         np.testing.assert_allclose(one.scores, wanted.scores_of_windows(by_itself[None])[0], atol=2e-3)
 
 
-def test_a_window_is_relative_to_the_loudest_moment_that_is_remembered() -> None:
-    """After a bang what follows is far below it; once it is forgotten, the same sound is as loud as can be."""
+def test_a_window_is_relative_to_the_loudest_moment_that_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call after a bang is far below it; once that is forgotten, it is as loud as can be. What is quiet stays so.
+
+    The bang is forgotten after 2 s for the call, after 5 s for the quiet.
+    """
+    monkeypatch.setattr(streaming, "QUIET_SECONDS", 5.0)
     windows_seen: list[float] = []
 
     def loudest(windows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -96,15 +102,19 @@ def test_a_window_is_relative_to_the_loudest_moment_that_is_remembered() -> None
         return np.zeros((len(windows), 1))
 
     stream = Stream(loudest, tagger().recipe.features, frames=32, hop=16, rate_hz=RATE_HZ, memory_seconds=2)
-    waveform = 0.001 * np.random.default_rng(0).normal(size=6 * RATE_HZ).astype(np.float32)
+    waveform = 1e-4 * np.random.default_rng(0).normal(size=9 * RATE_HZ).astype(np.float32)
     waveform[RATE_HZ // 10] = 1.0
+    for second in (1, 3):
+        waveform[second * RATE_HZ : second * RATE_HZ + RATE_HZ // 2] *= 20
     stream.feed(waveform)
-    seen, starts = np.array(windows_seen), np.arange(len(windows_seen)) * 16
-    assert seen[0] == pytest.approx(0, abs=1e-5)
-    remembered = seen[(starts > 7) & (starts + 32 < 2 * 64)]
-    forgotten = seen[starts + 32 > 2 * 64 + 8]
-    assert len(remembered) and (remembered < -10).all()
-    assert len(forgotten) and (forgotten > -3).all()
+    seen = dict(zip(np.arange(len(windows_seen)) / 4, windows_seen, strict=True))  # by their begin in seconds
+    bang = seen[0]
+    assert bang == pytest.approx(0, abs=1e-5)
+    beside_the_bang, later = seen[1], seen[3]
+    assert -30 < beside_the_bang < -5 and later == pytest.approx(0, abs=1e-5)
+    assert seen[2.25] < -40 and seen[4.25] < -40, "the quiet is relative to the bang"
+    assert -30 < seen[6.0] < -20, "then to the second call, which no call would be by now"
+    assert seen[8.25] > -5, "and to itself, where nothing else has been for long"
 
 
 def test_silence_is_the_floor_and_no_sound_is_nothing() -> None:
@@ -121,12 +131,14 @@ def test_silence_is_the_floor_and_no_sound_is_nothing() -> None:
     assert wanted.stream().finish() == []
 
 
-def test_it_keeps_no_more_than_it_remembers() -> None:
+def test_it_keeps_no_more_than_it_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "QUIET_SECONDS", 6.0)
     wanted = tagger()
+    window = wanted.recipe.patches.frames + wanted.recipe.tagging.hop_frames
     stream = wanted.stream(memory_seconds=4)
     for _ in range(50):
         stream.feed(sound(0.5))
-        assert len(stream._kept) <= 4 * 64 + wanted.recipe.tagging.hop_frames
+        assert len(stream._kept) <= window and len(stream._loudest) <= 6 * 64 + window
 
 
 def test_what_cannot_be_streamed() -> None:

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 pytest.importorskip("gradio", reason="the extra `serve` is not installed")
 from fastapi.testclient import TestClient
 
-from conftest import CLASSES
+from conftest import CLASSES, RATE_HZ, tone
 from earwitness import layouts
-from earwitness.serving.tag_app import Tagging, create_app
+from earwitness.errors import AudioError
+from earwitness.events import Event
+from earwitness.serving.tag_app import Tagging, Told, create_app, told
 from earwitness.tagging import Tagger
 
 
@@ -31,6 +35,20 @@ def client(tagger: Tagger) -> TestClient:
 @pytest.fixture(scope="module")
 def sounds(tiny_dataset: Path) -> list[Path]:
     return [clip.path for clip in layouts.read_dataset(tiny_dataset).by_role("test")]
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(4 * RATE_HZ), RATE_HZ)
+    return tmp_path / "quiet.wav"
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "broken.wav", tone("Bark", seconds=4, seed=1), RATE_HZ)
+    content = (tmp_path / "broken.wav").read_bytes()
+    (tmp_path / "broken.wav").write_bytes(content[: len(content) // 2])
+    return tmp_path / "broken.wav"
 
 
 def post(client: TestClient, name: str, content: bytes, query: str = "") -> Any:
@@ -51,6 +69,37 @@ def test_only_the_first_tags(client: TestClient, sounds: list[Path]) -> None:
     whole = post(client, "a.wav", sounds[0].read_bytes()).json()["tags"]
     assert post(client, "a.wav", sounds[0].read_bytes(), "?top=2").json()["tags"] == whole[:2]
     assert post(client, "a.wav", sounds[0].read_bytes(), "?top=-1").json()["tags"] == []
+
+
+def test_from_when_to_when_each_class_is_heard(client: TestClient, tagger: Tagger, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.concatenate([tone("Bark", seconds=4, seed=1), tone("Purr", seconds=5, seed=2)]), RATE_HZ)
+    assert "events" not in post(client, "long.wav", path.read_bytes()).json()
+    for least in (0.0, 0.3, 1.0):
+        answer = post(client, "long.wav", path.read_bytes(), f"?top=1&least={least}").json()
+        assert [Event(**one) for one in answer["events"]] == tagger.events(path, least=least)
+        assert len(answer["tags"]) == 1
+    assert post(client, "long.wav", path.read_bytes(), "?least=0").json()["events"]
+
+
+@pytest.mark.parametrize("least", ["1.1", "-0.1", "nan", "half"])
+def test_a_score_that_is_none_gets_one_line(client: TestClient, sounds: list[Path], least: str) -> None:
+    answer = post(client, "a.wav", sounds[0].read_bytes(), f"?least={least}")
+    assert answer.status_code == 422 and answer.json()["error"].startswith("least: ")
+
+
+def test_silence_and_a_file_that_breaks_off_are_told(client: TestClient, quiet: Path, broken: Path) -> None:
+    sent = {path.name: post(client, path.name, path.read_bytes()).json() for path in (quiet, broken)}
+    assert (sent["quiet.wav"]["silent"], sent["quiet.wav"]["cut_short"]) == (True, False)
+    assert (sent["broken.wav"]["silent"], sent["broken.wav"]["cut_short"]) == (False, True)
+    assert all(len(one["tags"]) == len(CLASSES) for one in sent.values())
+
+
+@pytest.mark.parametrize(("method", "address"), [("GET", "/api/tag"), ("PUT", "/api/tag"), ("GET", "/api/nothing")])
+def test_an_address_that_is_none_gets_one_line(client: TestClient, method: str, address: str) -> None:
+    answer = client.request(method, address)
+    assert answer.status_code == 404
+    assert answer.json() == {"error": f"{method} {address}: not answered here; POST a file to /api/tag"}
 
 
 def test_what_is_served(client: TestClient, tagger: Tagger) -> None:
@@ -168,6 +217,42 @@ def test_the_page_is_there(client: TestClient) -> None:
     assert page.status_code == 200 and "gradio" in page.text
 
 
-def test_tags_for_the_page(tagger: Tagger, sounds: list[Path]) -> None:
-    tags = Tagging(tagger, largest_bytes=1).tags_of(sounds[0], "a.wav")
-    assert [one["label"] for one in tags] == list(tagger.tag(sounds[0]))
+def test_what_the_page_tells_as_more_is_known(tagger: Tagger, sounds: list[Path], monkeypatch: Any) -> None:
+    events = [Event(0.0, 2.04, "Bark", 0.876), Event(59.96, 3600.0, "Child_speech_and_kid_speaking", 1.0)]
+    monkeypatch.setattr(Tagger, "events", lambda self, path, *, least: events)
+    begun, tagged, last = told(Tagging(tagger, largest_bytes=1), str(sounds[0]))
+    tags = {label.replace("_", " "): score for label, score in tagger.tag(sounds[0]).items()}
+    assert begun == Told(("Listening …",))
+    assert tagged == Told(("Listening for when each is heard …",), tags)
+    rows = [("0:00.0", "0:02.0", "Bark", 88), ("1:00.0", "60:00.0", "Child speech and kid speaking", 100)]
+    assert last == Told((), tags, rows)
+
+
+def test_the_page_tells_of_silence_of_breaks_and_of_what_is_wrong(
+    tagger: Tagger, quiet: Path, broken: Path, tmp_path: Path
+) -> None:
+    tagging = Tagging(tagger, largest_bytes=1)
+    assert list(told(tagging, str(quiet)))[1:] == [Told(("The file is silent throughout: there is nothing to tag.",))]
+    _, tagged, last = told(tagging, str(broken))
+    breaks_off = "The file breaks off: only the sound before that is heard."
+    assert tagged.lines[0] == breaks_off and last.lines == (breaks_off,)
+    text = tmp_path / "text.wav"
+    text.write_text("no sound at all")
+    _, last = told(tagging, str(text))
+    assert last.lines[0].startswith("text.wav: ") and (last.tags, last.rows) == (None, None)
+
+
+def test_nothing_is_left_of_the_tags_of_a_file_that_goes_wrong_later(
+    tagger: Tagger, sounds: list[Path], monkeypatch: Any
+) -> None:
+    def changed(self: Tagger, path: Path, *, least: float) -> list[Event]:
+        raise AudioError(f"{path}: it changed")
+
+    monkeypatch.setattr(Tagger, "events", changed)
+    assert list(told(Tagging(tagger, largest_bytes=1), str(sounds[0])))[-1] == Told((f"{sounds[0].name}: it changed",))
+
+
+def test_the_page_takes_any_file(client: TestClient) -> None:
+    """Videos, and kinds of sound that browsers know nothing of, are heard as well as those that they play."""
+    (file,) = [one for one in client.get("/config").json()["components"] if one["type"] == "file"]
+    assert file["props"].get("file_types") is None

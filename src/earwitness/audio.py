@@ -99,6 +99,18 @@ def blocks(
     yield from _resampled(_decoded(path, on_break), path, sample_rate_hz)
 
 
+def native_blocks(path: str | os.PathLike[str], *, on_break: OnBreak = warn_of_break) -> Iterator[Decoded]:
+    """Yield a file in blocks as `blocks` decodes it, with the channels and the rate that it has.
+
+    A block lasts until the next is asked for. Raises AudioError and calls `on_break` as `blocks` does.
+    """
+    path = Path(path)
+    _require_content(path)
+    for block in _decoded(path, on_break):
+        _refuse_nonsense(block.samples, block.rate_hz, path)
+        yield block
+
+
 def resample(waveform: Samples, from_hz: float, *, sample_rate_hz: float = 32_000) -> Samples:
     """Return a (samples,) waveform at `sample_rate_hz`, as `read` gives a file of the same samples at `from_hz`.
 
@@ -240,14 +252,14 @@ def _name(path: Path) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-class _Decoded(NamedTuple):
-    """A decoded (samples,) mono block, and its rate in Hz."""
+class Decoded(NamedTuple):
+    """A decoded (frames, channels) block, full scale 1, and its rate in Hz."""
 
     samples: Samples
     rate_hz: int
 
 
-def _decoded(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
+def _decoded(path: Path, on_break: OnBreak) -> Iterator[Decoded]:
     """Yield a file's blocks, by the first decoder that can."""
     try:
         yield from _decoded_by_soundfile(path, on_break)
@@ -278,14 +290,17 @@ class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]  # mypy skips sou
         return False
 
 
-def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[_Decoded]:
-    # Bytes, where the system has them: a name may hold some that are not text in any encoding.
-    name = os.fsencode(path) if os.name == "posix" else str(path)
-    with quiet_c_stderr, _FrontToBack(name) as file:
+def name_for_libsndfile(path: Path) -> bytes | str:
+    """Return a path as bytes, where the system has them: a name may hold some that are not text in any encoding."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
+
+
+def _decoded_by_soundfile(path: Path, on_break: OnBreak) -> Iterator[Decoded]:
+    with quiet_c_stderr, _FrontToBack(name_for_libsndfile(path)) as file:
         told: list[str] = []
         found = _until_break(path, _soundfile_blocks(file), soundfile.SoundFileError, lambda _, why: told.append(why))
         for block in found:
-            yield _Decoded(block, file.samplerate)
+            yield Decoded(block, file.samplerate)
         if reason := told[0] if told else _promised_in_vain(file.extra_info):
             on_break(path, reason)
 
@@ -300,10 +315,10 @@ def _promised_in_vain(notes: str) -> str:
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
-    """Yield the mono (samples,) blocks of an open file until no more come, whatever its header promised."""
+    """Yield the (frames, channels) blocks of an open file until no more come, whatever its header promised."""
     buffer = np.empty((max(1, _BLOCK_SAMPLES // file.channels), file.channels), dtype=np.float32)
     while len(block := file.read(out=buffer)):
-        yield _mono(block)
+        yield block
 
 
 def _pyav() -> ModuleType | None:
@@ -316,7 +331,7 @@ def _pyav() -> ModuleType | None:
     return module
 
 
-def _decoded_by_pyav(path: Path, av: Any, on_break: OnBreak) -> Iterator[_Decoded]:
+def _decoded_by_pyav(path: Path, av: Any, on_break: OnBreak) -> Iterator[Decoded]:
     # FFmpeg gets an open file, not a name, and may open no other: names such as "http:..." mean more to it
     # than to us, and a playlist could name any file of this machine.
     try:
@@ -332,7 +347,7 @@ def _decoded_by_pyav(path: Path, av: Any, on_break: OnBreak) -> Iterator[_Decode
             resampler = av.AudioResampler(format="flt")
             found = _pyav_blocks(container.demux(stream), resampler, av.FFmpegError)
             for block in _until_break(path, found, (av.FFmpegError, ValueError), on_break):
-                yield _Decoded(block, resampler.rate)
+                yield Decoded(block, resampler.rate)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", type(error).__name__)
         raise AudioError(
@@ -342,7 +357,7 @@ def _decoded_by_pyav(path: Path, av: Any, on_break: OnBreak) -> Iterator[_Decode
 
 
 def _pyav_blocks(packets: Any, resampler: Any, undecodable: type[Exception]) -> Iterator[Samples]:
-    """Yield the mono (samples,) blocks of the packets that can be decoded.
+    """Yield the (frames, channels) blocks of the packets that can be decoded.
 
     The resampler changes the sample format alone, and to a packed one: PyAV 18 crashes when it makes
     arrays of planar frames with eight or more channels.
@@ -354,7 +369,7 @@ def _pyav_blocks(packets: Any, resampler: Any, undecodable: type[Exception]) -> 
             continue
         for frame in frames:
             for packed in resampler.resample(frame):
-                yield _mono(packed.to_ndarray().reshape(-1, packed.layout.nb_channels))
+                yield packed.to_ndarray().reshape(-1, packed.layout.nb_channels)
 
 
 def _mono(block: Samples) -> Samples:
@@ -387,11 +402,12 @@ def _until_break(
         )
 
 
-def _resampled(decoded: Iterator[_Decoded], path: Path, sample_rate_hz: int) -> Iterator[Samples]:
+def _resampled(decoded: Iterator[Decoded], path: Path, sample_rate_hz: int) -> Iterator[Samples]:
     """Yield decoded blocks at `sample_rate_hz`; raise AudioError where their numbers make no sense."""
     stream: soxr.ResampleStream | None = None
     first, samples = np.empty(0, np.float32), 0
-    for block, rate_hz in decoded:
+    for stored, rate_hz in decoded:
+        block = _mono(stored)
         _refuse_nonsense(block, rate_hz, path)
         if rate_hz == sample_rate_hz:
             yield block

@@ -324,9 +324,8 @@ def _publish(dataset: Dataset, out: Path, features: recipe.Features, journal: _J
     )
     if not any(clip.role != "test" for clip in good):
         if not problems:
-            raise StoreError(
-                f"{dataset.root}: test clips alone; give clips to learn from as well, curated or noisy ones"
-            )
+            what = "test clips alone" if good else "no clip with a label"
+            raise StoreError(f"{dataset.root}: {what}; give clips to learn from as well, curated or noisy ones")
         raise StoreError(f"{out}: not one clip could be used for training; {out / 'bad_files.csv'} says why for each")
     before = _folds_before(out / "clips.csv")
     index = _index(good, folds_of(good, before))

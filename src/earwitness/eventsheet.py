@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from . import scoresheet, tables, thresholds
+from . import scoresheet, surroundings, tables, thresholds
 from .errors import TableError
 from .events import Event
 from .scoresheet import Form, Named
@@ -29,21 +29,22 @@ def tag_to_csv(
     out: Path,
     *,
     least: Least = thresholds.DEFAULT,
+    around_seconds: float = surroundings.AROUND_SECONDS,
     on_file: Callable[[Timed], None] = lambda timed: None,
 ) -> list[Timed]:
     """Writes the events of all files that can be read to `out`, in the order given; returns those that could not.
 
     A row an event: `fname,start_seconds,end_seconds,label,score`. Kept and resumed as `scoresheet.tag_to_csv`.
-    TableError as there, ValueError as `thresholds.require`.
+    TableError as there, ValueError as `Tagger.events`.
     """
 
     def work(paths: Iterable[Path]) -> Iterator[Timed]:
-        return tagger.events_many(paths, least=least)
+        return tagger.events_many(paths, least=least, around_seconds=around_seconds)
 
     scoresheet.refuse_no_place(out, COLUMNS)
     scores = thresholds.require(least, len(tagger.vocabulary))
     digest = hashlib.blake2b(scores.tobytes(), digest_size=8).hexdigest()
-    tie = tagger.digest and f"{tagger.digest} events from {digest}"
+    tie = tagger.digest and f"{tagger.digest} events from {digest} around {around_seconds:g} s"
     with scoresheet.kept_as_it_comes(out, sounds, tie, work, _FORM, on_file) as (good, bad):
         tables.write(out, COLUMNS, ((name, *_rounded(event)) for name, found in good for event in found))
     return bad

@@ -32,6 +32,7 @@ class Journal:
         self._stream.truncate(good_bytes)
         if not good_bytes:
             self._stream.write(head)
+            self._stream.flush()  # whose it is, is known before its first result
 
     def add(self, key: str, values: Floats) -> None:
         """Keeps a result: on the disk when this returns, as far as the system goes."""

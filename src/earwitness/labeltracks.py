@@ -1,8 +1,10 @@
-"""The events of one sound file as other programs show them: a label track of Audacity, a selection table of Raven."""
+"""The events of one sound file as other programs show them: Audacity's label track, in and out; Raven's selections."""
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from . import files
 from .errors import TableError
@@ -16,6 +18,18 @@ _SELECTIONS = (
 )  # fmt: skip
 # A line of a label track, or the line under it that says between which frequencies it lies.
 _TRACK_LINE = re.compile(rb"(-?[\d.]+|\\)\t-?[\d.]+\t.*\s*")
+# How `write` puts a score behind a label.
+_SCORED = re.compile(r"(.*\S) (0\.\d\d|1\.00)")
+
+
+class Mark(NamedTuple):
+    """A line of a label track, counted from 1: its cells as they stand there; '' for a score that it does not have."""
+
+    line: int
+    start: str
+    end: str
+    label: str
+    score: str
 
 
 def write(out: Path, found: Sequence[Event], *, low_hz: float, high_hz: float) -> None:
@@ -28,6 +42,35 @@ def write(out: Path, found: Sequence[Event], *, low_hz: float, high_hz: float) -
     refuse_no_track(out)
     lines = _selections(found, low_hz, high_hz) if _is_ravens(out) else _labels(found)
     files.atomic_write(out, "".join("\t".join(line) + "\n" for line in lines))
+
+
+def is_track(path: Path) -> bool:
+    """Tells whether a file begins as a label track does, or is empty, as one without labels is."""
+    with path.open("rb") as stream:
+        first = stream.readline().removeprefix(codecs.BOM_UTF8)
+    return not first or bool(_TRACK_LINE.fullmatch(first))
+
+
+def read(path: Path) -> list[Mark]:
+    """The marks of a label track, as Audacity, BirdNET and `write` make it; what it says of frequencies is left out.
+
+    A score may stand behind a label as `write` puts it, or in a column of its own, as BirdNET does, whose labels are a
+    scientific and a common name: the latter counts. Raises TableError for a file that is no text in UTF-8.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise TableError(f"{path}: not UTF-8 text: save it in UTF-8") from None
+    marks = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith("\\"):
+            start, end, label, score, *_ = (cell.strip() for cell in [*line.split("\t"), "", "", ""])
+            if score:
+                label = label.rpartition(", ")[2]
+            elif scored := _SCORED.fullmatch(label):
+                label, score = scored.groups()
+            marks.append(Mark(number, start, end, label, score))
+    return marks
 
 
 def refuse_no_track(out: Path) -> None:

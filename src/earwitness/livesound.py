@@ -91,7 +91,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise MissingExtra("a microphone needs the extra `live`: pip install 'earwitness[live]'") from None
+        raise MissingExtra('a microphone needs the extra `live`: pip install "earwitness[live]"') from None
     except OSError as error:  # its library of the system
         raise MissingExtra(f"a microphone needs PortAudio ({error}); on Debian: apt install libportaudio2") from None
     return sounddevice

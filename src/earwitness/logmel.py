@@ -32,7 +32,7 @@ _SMALLEST_POWER = np.finfo(np.float32).tiny
 
 # A clip none of whose frames gets above this (dB, peak sample scaled to 1) is silent for all we can see:
 # its sound lies in the last samples, which no frame covers.
-_SILENT_FRAME_DB = np.float32(-200)
+SILENT_FRAME_DB = np.float32(-200)
 
 # A standard deviation at or below this is rounding error: float32 cannot resolve it at -100 dB.
 _NO_DEVIATION_DB = 1e-6
@@ -81,7 +81,7 @@ def log_mel(
         return levels_db
     _write_levels_db(levels_db, samples, 1 / peak, strips, fft_length, hop_length)
     if reference is None:
-        levels_db -= max(levels_db.max(), _SILENT_FRAME_DB)
+        levels_db -= max(levels_db.max(), SILENT_FRAME_DB)
     else:
         levels_db += np.float32(20 * math.log10(peak) - 10 * math.log10(reference))
     return np.maximum(levels_db, np.float32(floor_db), out=levels_db)

@@ -51,7 +51,7 @@ class Features(Section):
     reference: Literal["peak"] | Annotated[float, Field(gt=0)] = setting(
         "peak", "0 dB is the clip's own peak, or this power (for streams)"
     )
-    floor_db: float = setting(-100.0, "lowest value of a log-mel", unit="dB", lt=0)
+    floor_db: float = setting(-100.0, "lowest value of a log-mel", unit="dB", ge=-1_000, lt=0)
 
     def spectrum(self) -> dict[str, Any]:
         """Returns the numbers of the mel spectrum by name: all but trimming, reference and floor."""

@@ -6,13 +6,27 @@ content, so that its scores are the same alone, in any order, and on every run.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, augment, decoding, devices, events, logmel, longsound, onnxmodel, patches, streaming, thresholds
+from . import (
+    audio,
+    augment,
+    decoding,
+    devices,
+    events,
+    logmel,
+    longsound,
+    onnxmodel,
+    patches,
+    streaming,
+    surroundings,
+    thresholds,
+)
 from .ahead import ahead
 from .errors import EarwitnessError, ModelError
 from .events import Event
@@ -264,7 +278,8 @@ class Tagger:
     ) -> streaming.Stream:
         """Returns what scores a sound while it comes: `feed` it chunks at `sample_rate_hz` (None: the model's own).
 
-        Windows are as in files, without trimming, and relative to the loudest moment of the last `memory_seconds`.
+        Windows are as in files, without trimming, and relative to the loudest moment of the last `memory_seconds`, as
+        `streaming.Stream` has it.
         ValueError for a rate outside 1 kHz to 10 MHz, and for less memory than a window.
         """
         rate_hz = self.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
@@ -289,23 +304,41 @@ class Tagger:
         log_mel = longsound.read(Path(path), self.recipe.features)
         return best_first(self.scores_of_log_mel(log_mel), self.vocabulary)
 
-    def events(self, path: str | Path, *, least: Least = thresholds.DEFAULT) -> list[Event]:
+    def events(
+        self,
+        path: str | Path,
+        *,
+        least: Least = thresholds.DEFAULT,
+        around_seconds: float = surroundings.AROUND_SECONDS,
+    ) -> list[Event]:
         """Returns from when to when each class is heard in a file: runs of windows that score at least `least`.
 
         least: one score, or (classes,) of them. A window speaks for what lies nearer to its middle than to its
-        neighbours', so seconds are as fine as windows are apart. AudioError if the file can't be read, ValueError for
-        a score outside 0 to 1, and for another number of them.
+        neighbours', so seconds are as fine as windows are apart. Sound is relative to the loudest moment of so many
+        seconds around it, as `surroundings` has it; `math.inf`: of all the file, as in `tag`. AudioError if the file
+        can't be read; ValueError for a score outside 0 to 1, for another number of them, and for seconds below 0.
         """
+        reads = self._reads_for_events(around_seconds)
         scores = thresholds.require(least, len(self.vocabulary))
-        return self._events_of(longsound.read_sound(Path(path), self.recipe.features), scores)
+        return self._events_of(reads(Path(path)), scores)
 
-    def events_many(self, paths: Iterable[str | Path], *, least: Least = thresholds.DEFAULT) -> Iterator[Timed]:
-        """Yields every file's events in the order given, as `tag_many` its scores."""
-        features, from_ = self.recipe.features, thresholds.require(least, len(self.vocabulary))
-        for found in _each(
-            paths, lambda path: longsound.read_sound(path, features), lambda sound: self._events_of(sound, from_)
-        ):
+    def events_many(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        least: Least = thresholds.DEFAULT,
+        around_seconds: float = surroundings.AROUND_SECONDS,
+    ) -> Iterator[Timed]:
+        """Yields every file's events in the order given, as `tag_many` its scores. ValueError as `events`."""
+        reads = self._reads_for_events(around_seconds)
+        scores = thresholds.require(least, len(self.vocabulary))
+        for found in _each(paths, reads, lambda sound: self._events_of(sound, scores)):
             yield Timed(*found)
+
+    def _reads_for_events(self, around_seconds: float) -> Callable[[Path], longsound.Sound]:
+        if not around_seconds >= 0:  # nor any number at all
+            raise ValueError(f"around_seconds is a number of seconds, 0 or more, not {around_seconds}")
+        return partial(longsound.read_sound, features=self.recipe.features, around_seconds=around_seconds)
 
     def _events_of(self, sound: longsound.Sound, least: NDArray[np.float64]) -> list[Event]:
         starts, scores = self.scores_over_time(sound.log_mel)

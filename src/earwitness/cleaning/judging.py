@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import beliefs, calibration, labelsets
 from ..calibration import Calibration
 from ..corpus import Store
+from ..errors import counted
 from ..labelsets import LabelModel, Shrinkage
 from ..noiserates import estimate_noise_rates
 from . import listening
@@ -90,7 +91,7 @@ def _judged_by(ears: Sequence[Ear], store: Store, clips: Clips, keep: Path, watc
     noisy, given = clips.noisy, clips.given
     said = listening.listen(ears, store, clips, keep, watcher)
     held_out = said.out_of_fold & ~noisy
-    learnt = calibrated(said.sources, given, held_out, watcher)
+    learnt = calibrated(ears, said.sources, given, noisy, held_out, watcher)
     heard = learnt(list(said.sources))
     combined = combine(
         heard,
@@ -205,24 +206,30 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 def calibrated(
-    sources: Sources, given: NDArray[np.float32], held_out: NDArray[np.bool_], watcher: Watcher
+    ears: Sequence[Ear],
+    sources: Sources,
+    given: NDArray[np.float32],
+    noisy: NDArray[np.bool_],
+    held_out: NDArray[np.bool_],
+    watcher: Watcher,
 ) -> Calibration:
     """Returns the calibration learnt on the held-out curated clips; where they are too few, one that takes the heads at
-    their word."""
+    their word, and notes so, unless there are no curated clips at all (`note_one_kind`)."""
     tags = int(given[held_out].sum())
     if tags >= _LEAST_TAGS:
         return calibration.calibrate([sources.heads[held_out], sources.votes[held_out]], given[held_out])
-    if tags:
-        found, advice = (
-            f"only {tags} tags of curated clips",
-            f"{_LEAST_TAGS} are needed; add runs of other folds by --with",
+    if not noisy.all():
+        found = f"only {counted(tags, 'tag')} of" if tags else "no"
+        if held_out.sum() == (~noisy).sum():
+            advice = f"{_LEAST_TAGS} are needed; settle more clips by `earwitness review`"
+        elif tags:
+            advice = f"{_LEAST_TAGS} are needed; add runs of other folds by --with"
+        else:
+            advice = "train with --fold 0 to 4, not from weights that know that fold, to have some"
+        watcher.note(
+            f"{', '.join(str(ear.place) for ear in ears)}: {found} curated clips that were never learnt from, so "
+            f"scores are taken as they are, uncalibrated; {advice}"
         )
-    else:
-        found, advice = (
-            "no curated clips",
-            "train with --fold 0 to 4, not from weights that know that fold, for probabilities that can be checked",
-        )
-    watcher.note(f"{found} that the run never learnt from, so its scores are taken as they are, uncalibrated; {advice}")
     return Calibration(np.array([1.0, 0.0]), 0.0)
 
 

@@ -21,8 +21,9 @@ Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 _SEED = 0
-# An ear that tells clips apart has an lwlrap higher by this at least than one answer for all clips.
-_LEAST_LEAD = 0.05
+# An ear that tells clips apart has an lwlrap higher by this at least than one answer for all clips, or by this share of
+# what that one lacks, where it is little: nearly all clips may have the same labels.
+_LEAST_LEAD, _LEAST_SHARE = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def note_deafness(ear: Ear, heard: Array, clips: Clips, watcher: Watcher) -> Non
     if not given.any():
         return
     ours, same = (lwlrap(given, one).overall for one in (heard, np.broadcast_to(heard.mean(axis=0), heard.shape)))
-    if ours < same + _LEAST_LEAD:
+    if ours < same + min(_LEAST_LEAD, _LEAST_SHARE * (1.0 - same)):
         watcher.note(
             f"{ear.place}: what it hears hardly tells one clip from another (lwlrap {ours:.2f}; the same answer for "
             f"every clip: {same:.2f}), so its verdicts follow the labels as they are; {ear.where_deaf}"

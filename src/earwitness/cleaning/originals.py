@@ -50,7 +50,7 @@ def trimmed_seconds(
     """Returns what `prepare` cut off the files' beginnings: as the store tells, else found by decoding them once more.
 
     A store of before this was noted does not tell, nor does any of a file that has changed. What the journal `keep`
-    has is not decoded again; a file that cannot be read is tried again by another call.
+    has is not decoded again, unless it is gone; a file that cannot be read is tried again by another call.
     """
     watcher.begun("finding the sounds in their files", len(rows))
     busy = RunError(f"{keep}: another `earwitness clean` is writing there; give another --out")
@@ -67,10 +67,11 @@ def trimmed_seconds(
         return first / store.features.sample_rate_hz
 
     with journal.opened(keep, store.fingerprint(), busy=busy) as kept, ThreadPoolExecutor(2) as pool:
-        for key, values in kept.done.items():
-            found[place_of[int(key)]] = values[0]
+        done = {int(key): values[0] for key, values in kept.done.items() if sounds[int(key)].is_file()}
+        for row, known in done.items():
+            found[place_of[row]] = known
             watcher.advanced()
-        left = iter([int(row) for row in rows if str(row) not in kept.done])
+        left = iter([int(row) for row in rows if int(row) not in done])
         while chunk := list(islice(left, _READ_AT_ONCE)):
             for row, seconds in zip(chunk, pool.map(cut, chunk), strict=True):
                 if isinstance(seconds, Problem):

@@ -15,7 +15,22 @@ import typer
 
 from .. import __version__
 from ..errors import EarwitnessError
-from . import clean, demo, download, ensemble, estimate, evaluate, export, listen, prepare, review, serve, tag, train
+from . import (
+    clean,
+    cut,
+    demo,
+    download,
+    ensemble,
+    estimate,
+    evaluate,
+    export,
+    listen,
+    prepare,
+    review,
+    serve,
+    tag,
+    train,
+)
 from .screen import BROKEN_PIPE, INTERRUPTED, REFUSED, SOME_FAILED, complain, output
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "REFUSED", "SOME_FAILED", "app", "main"]
@@ -125,6 +140,7 @@ def _options(
 for _verb in (
     demo.demo,
     download.download,
+    cut.cut,
     prepare.prepare,
     train.train,
     evaluate.evaluate,

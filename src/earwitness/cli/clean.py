@@ -36,7 +36,7 @@ def clean(
         float, typer.Option(metavar="P", min=0.5, max=1.0, help="probability from which a verdict is sure")
     ] = 0.75,
     least: Annotated[
-        float, typer.Option(metavar="P", min=0.0, max=1.0, help="list tags not given from this probability on")
+        float, typer.Option(metavar="P", min=0.0, max=1.0, help="list tags that were not given if at least so probable")
     ] = 0.05,
     page: Annotated[bool, typer.Option("--page/--no-page", help="write report.html")] = True,
     threads: ThreadsOption = None,

@@ -22,7 +22,7 @@ from .screen import bar, duration, say, size
 
 def estimate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="a dataset's folder, or a table of clips")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where stores and runs shall lie")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where stores and runs will lie")],
     system: Annotated[
         list[str],
         typer.Option(metavar="RECIPE[+RECIPE]", help="the recipes of a system, later ones on top; repeatable"),

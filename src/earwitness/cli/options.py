@@ -61,7 +61,7 @@ WINDOWS = ("sliding", "exact", "dense")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def checked(value: str) -> str:
         if value not in choices:
             raise typer.BadParameter(f"{value}: there is none; take one of {', '.join(choices)}")
@@ -71,7 +71,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _arithmetic(value: str) -> str:
-    _one_of(PRECISIONS)(value)
+    one_of(PRECISIONS)(value)
     if value == "bfloat16":  # nothing else has anything said of it, and torch takes long to import
         from .. import devices
 
@@ -84,7 +84,7 @@ WindowsOption = Annotated[
     str,
     typer.Option(
         metavar="|".join(WINDOWS),
-        callback=_one_of(WINDOWS),
+        callback=one_of(WINDOWS),
         help="each window by itself, the same from one pass, or one pass that differs a little",
     ),
 ]

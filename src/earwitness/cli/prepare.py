@@ -179,10 +179,16 @@ def _as_wished(
 
 def _decided(path: Path, found: "Dataset") -> "list[Decision]":
     """Returns the decisions in a file or a review folder; says which tasks of Label Studio are no clip."""
+    from ..dataset import UNLABELLED
     from ..reviewing import decision_files
     from ..reviewing.folder import Clip
 
-    clips = [Clip(clip.fname, clip.role, clip.path, ()) for clip in found.clips if clip.role != "test"]
+    clips = [
+        # What `clean` leaves without a label was a noisy clip.
+        Clip(clip.fname, "noisy" if clip.role == UNLABELLED else clip.role, clip.path, ())
+        for clip in found.clips + found.unlabelled
+        if clip.role != "test"
+    ]
     decisions, unknown = decision_files.read(path, clips, found.vocabulary)
     list_some(f"tasks of {path} that are no clip of the dataset", tuple(unknown))
     return decisions

@@ -24,7 +24,7 @@ def review(
         str | None, typer.Option(metavar="NAME", help="the name that the page suggests; default: the user's")
     ] = None,
     audio_root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where sound files are looked for that have moved")
+        Path | None, typer.Option(metavar="DIR", help="where to look for sound files that have moved")
     ] = None,
     order: Annotated[str, typer.Option(metavar="value|random|fname", help="which clips come first")] = "value",
     overlap: Annotated[

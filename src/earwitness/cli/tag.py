@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from ..tagging import Tagged, Tagger, TagsFiles, Timed
     from ..thresholds import Least
 
+AroundOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="for --times: sound is relative to the loudest moment so near to it; inf: to that of all the file",
+    ),
+]
+
 
 def tag(
     model: ModelArgument,
@@ -54,6 +63,7 @@ def tag(
             "--labels and --times, none for tags on screen",
         ),
     ] = None,
+    around: AroundOption = 5.0,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="tags to print for each file")] = 3,
     hop_frames: HopOption = None,
     windows: WindowsOption = "exact",
@@ -72,7 +82,7 @@ def tag(
     enough = thresholds_of(threshold, tagger.vocabulary)
     sounds = scoresheet.sound_files(paths)
     if times:
-        _write_times(tagger, sounds, times, enough)
+        _write_times(tagger, sounds, times, enough, around)
     elif labels:
         _write_labels(tagger, sounds, labels, out, enough)
     elif out:
@@ -133,7 +143,7 @@ def _write_labels(tagger: "Tagger", sounds: "list[Named]", labels: Path, out: Pa
     end_with_untagged(found.bad)
 
 
-def _write_times(tagger: "Tagger", sounds: "list[Named]", out: Path, least: "Least") -> None:
+def _write_times(tagger: "Tagger", sounds: "list[Named]", out: Path, least: "Least", around: float) -> None:
     """Writes from when to when each class is heard, and says so; ends with status 1 if some could not be tagged."""
     from .. import eventsheet, labeltracks
 
@@ -141,13 +151,15 @@ def _write_times(tagger: "Tagger", sounds: "list[Named]", out: Path, least: "Lea
         if len(sounds) > 1:
             raise typer.BadParameter(f"a .txt has the labels of one sound file, these are {len(sounds)}; give a .csv")
         labeltracks.refuse_no_track(out)  # before an hour of sound is heard
-        found = tagger.events(sounds[0].path, least=least)
+        found = tagger.events(sounds[0].path, least=least, around_seconds=around)
         features = tagger.recipe.features
         labeltracks.write(out, found, low_hz=features.fmin_hz, high_hz=features.fmax_hz)
         say(f"{out}: {counted(len(found), 'event')}")
         return
     with bar("tagging", total=len(sounds)) as advance:
-        bad = eventsheet.tag_to_csv(tagger, sounds, out, least=least, on_file=lambda _: advance())
+        bad = eventsheet.tag_to_csv(
+            tagger, sounds, out, least=least, around_seconds=around, on_file=lambda _: advance()
+        )
     said = f"scores from {least:g}" if isinstance(least, float) else "scores from each class's own"
     say(f"{out}: {counted(len(sounds) - len(bad), 'file')}, {said}")
     end_with_untagged(bad)

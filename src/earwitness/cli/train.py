@@ -36,7 +36,7 @@ def train(
     ] = "0",
     start_from: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="another run, or a model, whose weights are the first ones of this run"),
+        typer.Option(metavar="RUN", help="another run, or a model, with whose weights this run begins"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     show_recipe: Annotated[

@@ -53,7 +53,7 @@ def read_dataset(path: str | Path, *, without_sound: bool = False, audio_root: s
     names of a table of clips are relative to that folder in place of the table's; an absolute one that is nowhere, of
     any system, is looked for there by as many of its last parts as match.
     Raises TableError for a path in none of the layouts, a table that cannot be read or lacks columns, a dataset
-    without one usable clip, or an `audio_root` that is no folder or stands beside another layout.
+    without one usable clip, labelled or not, or an `audio_root` that is no folder or stands beside another layout.
     """
     place = Path(path).absolute()
     if not place.exists():
@@ -88,6 +88,7 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
     clips: list[Clip] = []
     problems: list[Problem] = []
     named: dict[tuple[str, Path], _Named] = {}
+    called: dict[tuple[str, str], _Named] = {}
     joined = 0
     sounds = SoundFiles()
     for row in (replace(row, folder=audio_root or row.folder) for row in listing.rows):
@@ -98,22 +99,22 @@ def _judged(layout: str, listing: Listing, without_sound: bool, audio_root: Path
             found = row.folder / row.fname
         found = found and files.without_dots(found)
         try:
-            path = _checked(row, found, vocabulary, named, own=listing.own)
+            path = _checked(row, found, vocabulary, named, called, own=listing.own)
         except TableError as error:
             hint = "" if found else _hint(sounds, row)
             problems.append(Problem(row.fname, row.role, found or row.folder / row.fname, f"{error}{hint}"))
             continue
         earlier = named.setdefault((row.role, path), _Named(row, len(clips)))
         if earlier.row is row:
-            clips.append(Clip(row.known_as or row.fname, row.labels, path, row.role, row.usage, row.recordings))
+            clips.append(Clip(row.name, row.labels, path, row.role, row.usage, row.recordings))
+            called[row.role, row.name] = earlier
         else:
             joined += 1
             clips[earlier.place] = _joined(clips[earlier.place], row)
     unlabelled = tuple(clip for clip in clips if clip.role == UNLABELLED)
     clips = [clip for clip in clips if clip.role != UNLABELLED]
-    if not clips:
-        why = f"the first of {len(problems)} problems: {problems[0].what}" if problems else "none has a label"
-        raise TableError(f"{listing.root}: no usable clip: {why}")
+    if not clips and not unlabelled:
+        raise TableError(f"{listing.root}: no usable clip: the first of {len(problems)} problems: {problems[0].what}")
     known_bad = [
         Problem(clip.fname, clip.role, clip.path, f"{clip.path}: {listing.known_bad[clip.role, clip.fname]}")
         for clip in clips
@@ -179,9 +180,15 @@ def _labels_that_occur(listing: Listing) -> Vocabulary:
 
 
 def _checked(
-    row: Row, found: Path | None, vocabulary: Vocabulary, named: Mapping[tuple[str, Path], _Named], *, own: bool
+    row: Row,
+    found: Path | None,
+    vocabulary: Vocabulary,
+    named: Mapping[tuple[str, Path], _Named],
+    called: Mapping[tuple[str, str], _Named],
+    *,
+    own: bool,
 ) -> Path:
-    """The row's file, if all is well with the row; `named` tells which row named each file first.
+    """The row's file, if all is well with the row; `named` tells which row named each file first, `called` each clip.
 
     In a user's `own` table another row may name it again, by the same name. Raises TableError with the line that goes
     into the row's problem.
@@ -200,6 +207,12 @@ def _checked(
     earlier = named.get((row.role, found))
     if earlier and not (own and same_name(earlier.row.fname, row.fname)):
         raise TableError(f"{fname}: {row.fname} was named before ({earlier.row.where}): delete one")
+    other = called.get((row.role, row.name))
+    if other and not earlier:
+        raise TableError(
+            f"{row.where}: {row.name} is what {other.row.fname} is called already ({other.row.where}): give each "
+            "file a known_as of its own"
+        )
     return found
 
 

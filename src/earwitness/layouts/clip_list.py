@@ -1,12 +1,15 @@
 """A table of clips, CSV or spreadsheet, given itself or by its folder: the layout of one's own data."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from .. import sheets, tables
 from ..dataset import UNLABELLED
 from ..errors import TableError
+from ..tables import Record
 from . import columns
-from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary
+from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary, vocabulary_of_columns
 
 _OTHER_SPREADSHEETS = {".xls", ".ods", ".numbers"}
 _ROLE_OF_SPLIT = {"curated": "curated", "noisy": "noisy", "test": "test", "train": "curated", "": "curated",
@@ -18,16 +21,29 @@ _ROLE_OF_CHECK = dict.fromkeys(_CHECKED, "curated") | dict.fromkeys(_UNCHECKED, 
 def read(table: Path) -> Listing:
     """The clips of a table with `fname,labels[,split][,recording]`; file names are absolute, or relative to its folder.
 
-    Its columns may have other names that are known, titles may stand above its header, and a clip may have several
-    rows. Raises TableError where it is no such table.
+    In place of labels it may have a column for each class, which says whether a clip has it. Its columns may have other
+    names that are known, titles may stand above its header, and a clip may have several rows. Raises TableError where
+    it is no such table.
     """
     folder = table.parent
     found = columns.read(table)
     role = role_by(found.checked, _ROLE_OF_CHECK) if found.checked else role_by("split", _ROLE_OF_SPLIT)
+    labels = partial(_said_of, classes=found.classes) if found.classes else found.labels
     rows = rows_of(
-        table, role=role, folder=folder, fname=found.fname, labels=found.labels, header_line=found.header_line
-    )
-    return Listing(folder, list(rows), stated_vocabulary([folder]), remarks=found.remarks, own=True)
+        table, role=role, folder=folder, fname=found.fname, labels=labels, needs=found.classes,
+        header_line=found.header_line,
+    )  # fmt: skip
+    vocabulary = stated_vocabulary([folder]) or vocabulary_of_columns(table, found.classes)
+    return Listing(folder, list(rows), vocabulary, remarks=found.remarks, own=True)
+
+
+def _said_of(record: Record, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes whose columns say yes in a row. Raises TableError for a cell that says neither yes nor no."""
+    cells = {name: record.cells.get(name, "") for name in classes}
+    for name, cell in cells.items():
+        if cell.lower() not in columns.SAYS_YES:
+            raise TableError(f"{record.where}, {name}: {cell!r} is neither 1 nor 0: write whether the clip has it")
+    return tuple(name for name, cell in cells.items() if columns.SAYS_YES[cell.lower()])
 
 
 def find(root: Path) -> Listing | None:
@@ -63,7 +79,8 @@ def why_not(root: Path) -> tuple[str, ...]:
     for table in _tables(root):
         try:
             named = columns.read(table)
-            tables.read_records(table, (named.fname, named.labels), header_line=named.header_line)
+            wanted = (named.fname, *(named.classes or [named.labels]))
+            tables.read_records(table, wanted, header_line=named.header_line)
         except TableError as error:
             found.append(f"no list of clips, so not read: {error}")
         else:

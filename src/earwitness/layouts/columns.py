@@ -1,14 +1,14 @@
 """What the columns of one's own table stand for, whatever they are called there, and where its header is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import tables
 from ..errors import TableError, some_of
 
-# As `_plain` has them.
+# As `plain` has them.
 _OTHER_NAMES = {
     "fname": {"filename", "file", "path", "filepath", "audio"},
     "labels": {"label", "tags", "tag", "class", "category", "species"},
@@ -21,26 +21,36 @@ _FURTHER = ("split", "usage", "recording", "known_as")
 _OF_VERDICTS = {"fname", "label", "verdict", "probability"}
 # A header is looked for in so many of the first rows that hold anything: titles may stand above it.
 _ROWS = 5
+# What says in the column of a class whether a clip has it.
+SAYS_YES = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 
 
 @dataclass(frozen=True)
 class Columns:
     """What a table of clips calls its columns, and the line of its header.
 
-    checked: the column that tells whether a clip's labels were checked, where no column says its split. remarks: what
-    was taken for what, and what is not read, a line each.
+    classes: the columns of a class each, where no column has the labels. checked: the column that tells whether a
+    clip's labels were checked, where no column says its split. remarks: what was taken for what, and what is not read,
+    a line each.
     """
 
     header_line: int
     fname: str
     labels: str
+    classes: tuple[str, ...]
     checked: str | None
     remarks: tuple[str, ...]
 
 
 def is_list(table: Path, *, by_any_name: bool) -> bool:
-    """Tells whether a table has columns of file names and of labels, called as usual, or by any name known."""
-    return any(_is_header(cells, by_any_name=by_any_name) for _, cells in tables.first_rows(table, _ROWS))
+    """Tells whether a table has columns of file names and of labels, called as usual, or by any name known.
+
+    The names of classes are among the latter: of columns that say of each whether a clip has it.
+    """
+    rows = tables.first_rows(table, _ROWS)
+    if any(_is_header(cells, by_any_name=by_any_name) for _, cells in rows):
+        return True
+    return by_any_name and any(map(_classes, _tails(rows)))
 
 
 def read(table: Path) -> Columns:
@@ -55,17 +65,51 @@ def read(table: Path) -> Columns:
         )
     # Where none is a header, the fullest is what was meant as one: a title above it has fewer cells.
     fullest = max(rows, key=lambda row: sum(map(bool, row[1])))
-    line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), fullest)
+    by_class = next((tail for tail in _tails(rows) if _classes(tail)), [fullest])
+    line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), by_class[0])
     where = f"{table} line {line}"
     fname, labels = (_column(where, header, name) or name for name in ("fname", "labels"))
+    classes = _classes(by_class) if header is by_class[0][1] else ()
     checked = None if _called(header, "split") else _column(where, header, "split")
     remarks = [] if header is rows[0][1] else [f"{table.name}: the header is in line {line}; what is above is not read"]
-    remarks += _remarks(table.name, header, fname, labels, checked)
-    return Columns(line, fname, labels, checked, tuple(remarks))
+    remarks += _remarks(table.name, header, fname, labels, classes, checked)
+    return Columns(line, fname, labels, classes, checked, tuple(remarks))
+
+
+def _tails(rows: Sequence[tuple[int, list[str]]]) -> Iterator[Sequence[tuple[int, list[str]]]]:
+    """Yields each row with those below it."""
+    return (rows[at:] for at in range(len(rows)))
+
+
+def _classes(rows: Sequence[tuple[int, list[str]]]) -> tuple[str, ...]:
+    """The columns of a header, its first row, in which all rows below say yes or no; none if it is no such header.
+
+    It has a column of file names, none of labels, and two such columns at least that mean nothing else.
+    """
+    header, *others = (cells for _, cells in rows)
+    below = [cells for cells in others if len(cells) == len(header)]
+    if not below or not _has(header, "fname") or _has(header, "labels"):
+        return ()
+    known = {*_others(header, "fname"), *_others(header, "split")}
+    found = tuple(
+        cell
+        for place, cell in enumerate(header)
+        if cell and cell not in known and cell.lower() not in ("fname", *_FURTHER) and not _is_time(cell)
+        and all(cells[place] and cells[place].lower() in SAYS_YES for cells in below)
+    )  # fmt: skip
+    return found if len(found) > 1 else ()
+
+
+def _has(header: Sequence[str], name: str) -> bool:
+    return _called(header, name) or bool(_others(header, name))
+
+
+def _is_time(cell: str) -> bool:
+    return bool(_TIMES.fullmatch(plain(cell)))
 
 
 def _is_header(cells: Sequence[str], *, by_any_name: bool) -> bool:
-    return all(_called(cells, name) or (by_any_name and _others(cells, name)) for name in ("fname", "labels"))
+    return all(_has(cells, name) if by_any_name else _called(cells, name) for name in ("fname", "labels"))
 
 
 def _column(where: str, header: Sequence[str], name: str) -> str | None:
@@ -87,28 +131,32 @@ def _called(header: Sequence[str], name: str) -> bool:
 
 def _others(header: Sequence[str], name: str) -> list[str]:
     """The cells of a header, each once, that are other names of the column `name`."""
-    return list(dict.fromkeys(cell for cell in header if _plain(cell) in _OTHER_NAMES[name]))
+    return list(dict.fromkeys(cell for cell in header if plain(cell) in _OTHER_NAMES[name]))
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
     """A column's name without letter case, blanks and punctuation."""
     return re.sub(r"[\W_]+", "", cell).casefold()
 
 
-def _remarks(table: str, header: Sequence[str], fname: str, labels: str, checked: str | None) -> list[str]:
+def _remarks(
+    table: str, header: Sequence[str], fname: str, labels: str, classes: Sequence[str], checked: str | None
+) -> list[str]:
     remarks = []
+    if classes:
+        remarks.append(f"{table}: a column for each class, 1 where a clip has it: {some_of(classes)}")
     taken = [f"{column!r} as {name}" for column, name in ((fname, "fname"), (labels, "labels")) if column != name]
     if taken:
         remarks.append(f"{table}: column {', '.join(taken)}")
     if checked:
         remarks.append(f"{table}: no column split: clips with a yes in {checked!r} are curated, the others noisy")
-    times = [cell for cell in header if _TIMES.fullmatch(_plain(cell))]
+    times = [cell for cell in header if _is_time(cell)]
     if len(times) > 1:
         remarks.append(
             f"{table}: parts of files ({', '.join(times)}) are not read: a label counts for the whole file; where it "
-            "should not, cut the files first"
+            "should not, let `earwitness cut` make clips of them"
         )
-    used = {fname, labels, checked, *_FURTHER, *(times if len(times) > 1 else ())}
+    used = {fname, labels, *classes, checked, *_FURTHER, *(times if len(times) > 1 else ())}
     # Another letter case counts where no column has the name itself.
     used |= {cell for cell in header if cell.lower() in used and cell.lower() not in header}
     ignored = tuple(cell for cell in header if cell and cell not in used)

@@ -1,7 +1,9 @@
 """What a layout finds: rows as tables have them, where their sound lies, the classes that are stated."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,11 @@ class Row:
     recordings: tuple[str, ...] = ()
     known_as: str | None = None
     fault: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What its clip is called."""
+        return self.known_as or self.fname
 
 
 @dataclass(frozen=True)
@@ -64,37 +71,39 @@ def rows_of(
     role: str | Callable[[Record], str],
     folder: Path | Callable[[Record], Path],
     fname: str = "fname",
-    labels: str = "labels",
+    labels: str | Callable[[Record], tuple[str, ...]] = "labels",
     recording: str | Callable[[Record], str] = "recording",
     needs: Sequence[str] = (),
     header_line: int = 1,
 ) -> Iterator[Row]:
     """The rows of a clip list. Role and folder are the same for all of them, or follow from each.
 
-    `fname` and `labels` are what the table calls these columns; `recording` is the column of what a clip was cut from,
-    which may be missing, or tells it from a row. `needs` names further columns that must be there. What stands above
-    `header_line` is left out. A row whose role cannot be told has that for its fault. Raises TableError for missing
-    columns.
+    `fname` and `labels` are what the table calls these columns, or `labels` tells them from a row; `recording` is the
+    column of what a clip was cut from, which may be missing, or tells it from a row. `needs` names further columns that
+    must be there. What stands above `header_line` is left out. A row whose role or labels cannot be told has that for
+    its fault. Raises TableError for missing columns.
     """
     optional = (*_OPTIONAL, *([recording] if isinstance(recording, str) else []))
-    wanted = (fname, labels, *needs)
+    named = (fname, labels) if isinstance(labels, str) else (fname,)
+    wanted = (*named, *needs)
     for record in tables.read_records(table, wanted, optional=optional, header_line=header_line):
         # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
         whole = not record.fault
         of_row, fault = _role_of(record, role)
+        labelled, mislabelled = _labels_of(record, labels)
         yield Row(
             where=record.where,
             fname=record.cells.get(fname, ""),
-            labels=split_labels(record.cells.get(labels, "")),
+            labels=labelled,
             role=of_row,
             folder=folder if isinstance(folder, Path) else folder(record) if whole else table.parent,
             usage=record.cells.get("usage") or None,
-            columns=(fname, labels),
+            columns=(fname, labels if isinstance(labels, str) else "labels"),
             recordings=split_labels(
                 record.cells.get(recording, "") if isinstance(recording, str) else recording(record)
             ),
             known_as=record.cells.get("known_as") or None,
-            fault=fault or _fault_of(record, (fname, labels)),
+            fault=fault or mislabelled or _fault_of(record, named),
         )
 
 
@@ -118,10 +127,33 @@ def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, 
         return "", str(error)
 
 
+def _labels_of(record: Record, labels: str | Callable[[Record], tuple[str, ...]]) -> tuple[tuple[str, ...], str | None]:
+    """A row's labels, or none where they cannot be told, and the line on what is wrong then."""
+    if isinstance(labels, str):
+        return split_labels(record.cells.get(labels, "")), None
+    try:
+        return labels(record), None
+    except TableError as error:
+        return (), str(error)
+
+
 def split_labels(text: str) -> tuple[str, ...]:
-    """The labels in a cell, or the recordings, each once, in order; what separates them is `_SEPARATORS`."""
-    labels = (label.strip() for label in _SEPARATORS.split(text))
+    """The labels in a cell, or the recordings, each once, in order; what separates them is `_SEPARATORS`.
+
+    A list as Python writes it, as pandas puts it into a table, is read as one.
+    """
+    labels = (label.strip() for cell in _listed(text) for label in _SEPARATORS.split(cell))
     return tuple(dict.fromkeys(label for label in labels if label))
+
+
+def _listed(text: str) -> list[str]:
+    """The texts of a list of them as Python writes it; else the text itself."""
+    if text.startswith("[") and text.endswith("]"):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            found = ast.literal_eval(text)
+            if all(isinstance(one, str) for one in found):
+                return list(found)
+    return [text]
 
 
 def role_by(column: str, roles: Mapping[str, str]) -> Callable[[Record], str]:
@@ -192,6 +224,11 @@ def stated_vocabulary(folders: Sequence[Path]) -> Vocabulary | None:
         header = tables.read_header(sample_submission)
         return _writable(sample_submission, tables.scored_classes(sample_submission, header))
     return None
+
+
+def vocabulary_of_columns(table: Path, classes: Sequence[str]) -> Vocabulary | None:
+    """The vocabulary of a table with a column for each class; None without any. Raises TableError as above."""
+    return _writable(table, tables.vocabulary_of(table, classes)) if classes else None
 
 
 def _writable(path: Path, vocabulary: Vocabulary) -> Vocabulary:

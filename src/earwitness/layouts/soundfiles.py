@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from ..audio import SUFFIXES
-from ..soundwalk import is_folder, may_be_file
+from ..soundwalk import is_folder, may_be_file, sounds_below
 
 # What a system says of a folder that is not there.
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
@@ -35,6 +35,7 @@ class SoundFiles:
 
     def __init__(self) -> None:
         self._listings: dict[Path, _Listing] = {}
+        self._below: dict[Path, dict[str, list[Path]]] = {}
 
     def find(self, folder: Path, fname: str) -> Path | None:
         """The file `fname` in `folder`, else a sound file so called but for its suffix, else one spelt otherwise.
@@ -60,6 +61,21 @@ class SoundFiles:
         parts = PureWindowsPath(fname).parts  # at slashes as well
         ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
         return next((found for end in ends if (found := self.find(root, end))), None)
+
+    def find_below(self, root: Path, fname: str) -> list[Path]:
+        """The sound files below `root`, at any depth, whose paths end in `fname`, whatever their suffixes and spelling.
+
+        All folders below are searched, once.
+        """
+        if root not in self._below:
+            by_stem: dict[str, list[Path]] = defaultdict(list)
+            for path in sounds_below(root):
+                by_stem[plain_stem(path.name)].append(path)
+            self._below[root] = by_stem
+        stem, name = plain_stem(fname), plain_name(fname)
+        alike = self._below[root].get(stem.rpartition("/")[2], [])
+        found = [path for path in alike if f"/{plain_stem(str(path))}".endswith(f"/{stem}")]
+        return [path for path in found if f"/{plain_name(str(path))}".endswith(f"/{name}")] or found
 
     def of_number(self, folder: Path, fname: str) -> str | None:
         """The only sound file in `folder` whose name is the number `fname`, but for zeros at its front; else None."""

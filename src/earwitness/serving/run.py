@@ -18,7 +18,7 @@ def require_extra() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ReviewError(
-            f"the page needs {', '.join(missing)}: install the extra `serve`, pip install 'earwitness[serve]'"
+            f'the page needs {", ".join(missing)}: install the extra `serve`, pip install "earwitness[serve]"'
         )
 
 

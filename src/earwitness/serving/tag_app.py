@@ -1,29 +1,37 @@
 """A tagger over HTTP: a file posted is answered with its tags; and a Gradio page to drop a file on."""
 
+import html
 import os
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import FastAPI, Request, UploadFile
+from fastapi import FastAPI, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import __version__, audio
+from .. import __version__, audio, longsound, thresholds
 from ..errors import AudioError, EarwitnessError, counted
-from ..tagging import Tagger
+from ..events import Event
+from ..tagging import Tagger, best_first
 from . import answers
 from .theme import theme
 
 _ADDRESS = "/api/tag"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ADVICE = "post the sound file as form field `file`"
 _BLOCK_BYTES = 1 << 20
 _SHOWN = 10
+_TIMES = {"from": "22%", "to": "22%", "class": "40%", "%": "16%"}
+_TIMES_LABEL = f"When a class scores {thresholds.DEFAULT:.0%} or more"
+_CUT_SHORT = "The file breaks off: only the sound before that is heard."
+_SILENT = "The file is silent throughout: there is nothing to tag."
+_ICON = Path(__file__).parent / "static" / "icon.svg"
 # What the page was given is deleted after this.
 _KEPT_SECONDS = 600
 
@@ -83,27 +91,55 @@ class Tagging:
         """Returns what is served: version, the model's digest, its classes."""
         return {"version": __version__, "model": self._tagger.digest, "classes": self._tagger.vocabulary.names}
 
-    def tag(self, file: list[UploadFile], top: int | None = None) -> dict[str, Any]:
-        """Returns a posted file's classes with their scores, the highest first; the first `top` where that is given.
+    def tag(
+        self,
+        file: list[UploadFile],
+        top: int | None = None,
+        least: Annotated[float | None, Query(ge=0, le=1)] = None,
+    ) -> dict[str, Any]:
+        """Returns what `hear` tells of a posted file; of its tags the first `top` where that is given.
 
-        AudioError for several files: an answer is of one.
+        With `least` also its `events`: from when to when a class scores at least that. AudioError for several files:
+        an answer is of one.
         """
         if len(file) > 1:
             raise AudioError(f"{counted(len(file), 'file')} in one request: post them one by one")
         (posted,) = file
         name = Path(posted.filename or "").name or "file"
         with self._on_disk(posted, name) as path:
-            tags = self.tags_of(path, name)
-        return {"fname": name, "tags": tags[: max(top, 0)] if top is not None else tags}
+            heard = self.hear(path, name)
+            if least is not None:
+                heard["events"] = [event._asdict() for event in self.events(path, name, least=least)]
+        if top is not None:
+            heard["tags"] = heard["tags"][: max(top, 0)]
+        return {"fname": name, **heard}
 
-    def tags_of(self, path: Path, name: str) -> list[dict[str, Any]]:
-        """Returns a file's classes with their scores, the highest first. AudioError that speaks of `name`."""
+    def hear(self, path: Path, name: str) -> dict[str, Any]:
+        """Returns a file's `tags`, each a class and its score, the highest first; whether it is `silent` throughout,
+        and whether it is `cut_short`: it breaks off, and only the sound before is heard. AudioError that speaks of
+        `name`.
+        """
+        breaks: list[str] = []
+        with self._one_by_one(path, name):
+            features = self._tagger.recipe.features
+            sound = longsound.read_sound(path, features, on_break=lambda _, reason: breaks.append(reason))
+            scores = best_first(self._tagger.scores_of_log_mel(sound.log_mel), self._tagger.vocabulary)
+        tags = [{"label": label, "score": score} for label, score in scores.items()]
+        return {"tags": tags, "silent": sound.silent, "cut_short": bool(breaks)}
+
+    def events(self, path: Path, name: str, *, least: float) -> list[Event]:
+        """Returns from when to when a class scores at least `least` in a file. AudioError that speaks of `name`."""
+        with self._one_by_one(path, name):
+            return self._tagger.events(path, least=least)
+
+    @contextmanager
+    def _one_by_one(self, path: Path, name: str) -> Iterator[None]:
+        """Waits until no other file is heard; an AudioError then speaks of `name`, and not of where it lies here."""
         try:
             with self._lock:
-                scores = self._tagger.tag(path)
+                yield
         except AudioError as error:
             raise AudioError(str(error).replace(str(path), name)) from None
-        return [{"label": label, "score": score} for label, score in scores.items()]
 
     @contextmanager
     def _on_disk(self, file: UploadFile, name: str) -> Iterator[Path]:
@@ -132,8 +168,9 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
     app.add_middleware(_RefusesLongBodies, largest_bytes=largest_bytes)
     app.add_api_route("/api/about", tagging.about, methods=["GET"])
     app.add_api_route(_ADDRESS, tagging.tag, methods=["POST"])
+    app.add_route("/api/{address:path}", _refuse_address, methods=_METHODS, include_in_schema=False)
     return gr.mount_gradio_app(
-        app, _page(tagging), path="/", theme=theme(), max_file_size=largest_bytes,
+        app, _page(tagging), path="/", theme=theme(), favicon_path=str(_ICON), max_file_size=largest_bytes,
         footer_links=[], run_history=False, ssr_mode=False,
     )  # fmt: skip
 
@@ -141,27 +178,86 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
 def _page(tagging: Tagging) -> Any:
     import gradio as gr
 
-    def tag(path: str | None) -> dict[str, float] | None:
-        if path is None:
-            return None
-        try:
-            return {
-                one["label"].replace("_", " "): one["score"] for one in tagging.tags_of(Path(path), Path(path).name)
-            }
-        except EarwitnessError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+    def hear(path: str | None) -> Iterator[tuple[Any, Any, Any]]:
+        label = f"Tags of {Path(path).name}" if path else "Tags"
+        for lines, tags, rows in told(tagging, path) if path else [Told()]:
+            yield (
+                gr.HTML("<br>".join(html.escape(line) for line in lines), visible=bool(lines)),
+                gr.Label(tags, label=label),
+                gr.Dataframe(rows, label=_TIMES_LABEL if rows else f"{_TIMES_LABEL}: never", visible=rows is not None),
+            )
 
     def how_to_post(request: gr.Request) -> str:
         return f"From a program: `curl -F file=@clip.wav '{request.request.base_url}api/tag?top=5'`"
 
     with gr.Blocks(title="earwitness", analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
-        gr.Markdown("# What is in it?\nDrop a sound file, or record one.")
+        gr.Markdown("# What is in it?\nDrop a sound file or a video, or record a sound.")
         with gr.Row():
-            sound = gr.Audio(type="filepath", label="Sound", buttons=[])
-            tags = gr.Label(num_top_classes=_SHOWN, label="Tags")
-        sound.change(tag, inputs=sound, outputs=tags, api_visibility="private")
+            with gr.Column():
+                # The audio component alone takes no videos, nor all kinds of sound files.
+                file = gr.File(label="Sound file or video", height=160)
+                sound = gr.Audio(sources="microphone", type="filepath", label="Sound", buttons=[])
+            with gr.Column():
+                remarks = gr.HTML(visible=False)
+                tags = gr.Label(num_top_classes=_SHOWN, label="Tags", show_heading=False)
+        times = gr.Dataframe(headers=list(_TIMES), column_widths=list(_TIMES.values()), wrap=True, visible=False)
+        shown = [remarks, tags, times]
+        # A dropped file is played, and the place to drop files on is free for the next; the file itself is heard, as
+        # what is played may be a copy that Gradio made for the browser.
+        dropped = gr.State()
+        file.upload(
+            lambda path: (None, path, path), inputs=file, outputs=[file, sound, dropped], queue=False,
+            api_visibility="private",
+        ).then(hear, inputs=dropped, outputs=shown, api_visibility="private")  # fmt: skip
+        sound.input(hear, inputs=sound, outputs=shown, api_visibility="private")
         page.load(how_to_post, outputs=gr.Markdown())
     return page
+
+
+class Told(NamedTuple):
+    """What the page tells of a file: lines of text; its tags with their scores, None before they are known or where
+    there are none; rows of when each is heard, None as well.
+    """
+
+    lines: tuple[str, ...] = ()
+    tags: dict[str, float] | None = None
+    rows: list[tuple[str, str, str, int]] | None = None
+
+
+def told(tagging: Tagging, path: str) -> Iterator[Told]:
+    """Yields what there is to tell of a file, as often as more is known; the last is all, or what is wrong with it."""
+    name = Path(path).name
+    yield Told(("Listening …",))
+    try:
+        heard = tagging.hear(Path(path), name)
+        lines = (_CUT_SHORT,) * heard["cut_short"]
+        if heard["silent"]:
+            yield Told((*lines, _SILENT))
+            return
+        tags = {_spaced(one["label"]): one["score"] for one in heard["tags"]}
+        yield Told((*lines, "Listening for when each is heard …"), tags)
+        events = tagging.events(Path(path), name, least=thresholds.DEFAULT)
+        yield Told(lines, tags, [_row(event) for event in events])
+    except EarwitnessError as error:
+        yield Told((str(error),))
+
+
+def _row(event: Event) -> tuple[str, str, str, int]:
+    return _clock(event.start_seconds), _clock(event.end_seconds), _spaced(event.label), round(100 * event.score)
+
+
+def _spaced(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def _clock(seconds: float) -> str:
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def _refuse_address(request: Request) -> JSONResponse:
+    """Returns one line about an address that is none, or one that is asked in another way than it answers to."""
+    return answers.refusal(f"{request.method} {request.url.path}: not answered here; POST a file to {_ADDRESS}", 404)
 
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:

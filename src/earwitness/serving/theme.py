@@ -27,6 +27,8 @@ def theme() -> Any:
     import gradio as gr
 
     look = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=_FONTS).set(**_DARKER)
+    # Without it nobody sees where the place ends on which a file is to be dropped.
+    look.block_border_width = "1px"
     # The player writes in this grey by its own name, on white as on black.
     look.neutral_400, look.neutral_400_dark = look.neutral_500, look.neutral_400
     return look
