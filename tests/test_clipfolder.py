@@ -88,8 +88,9 @@ def test_nothing_is_widened_beyond_a_recording_that_is_shorter(tmp_path: Path) -
 
 def test_a_compressed_recording_is_widened_within_it_too(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.ogg", np.zeros(80_000), 8_000)
-    make(tmp_path, [("a.ogg", 9.5, 9.75, "A"), ("a.ogg", 30, 31, "B")], seconds=2.0)
-    assert [row[0] for row in listed(tmp_path)[1:]] == ["a_8.000_10.000.flac"]
+    report = make(tmp_path, [("a.ogg", 9.5, 9.75, "A"), ("a.ogg", 30, 31, "B"), ("a.ogg", 7, 13, "C")], seconds=2.0)
+    assert report.shortened == 1
+    assert [row[0] for row in listed(tmp_path)[1:]] == ["a_7.000_13.000.flac", "a_8.000_10.000.flac"]
     assert soundfile.info(tmp_path / "cut" / "a_8.000_10.000.flac").frames == 16_000
 
 
@@ -180,6 +181,17 @@ def test_a_call_that_was_killed_goes_on_and_cuts_nothing_twice(tmp_path: Path) -
     assert before.items() <= after.items() and len(after) == 5
     assert make(tmp_path, ROWS).already == 5
     assert inodes(tmp_path) == after
+
+
+def test_a_clip_that_another_recording_of_that_name_has_replaced_is_cut_anew(tmp_path: Path) -> None:
+    sites = [tmp_path / "site1", tmp_path / "site2"]
+    for place, site in enumerate(sites):
+        soundfile.write(recording(site / "a.wav"), np.full(5_000, place, np.int16), RATE_HZ)
+    for place, already in ((0, 0), (1, 0), (0, 0), (0, 1), (1, 0)):
+        site = sites[place]
+        report = clipfolder.make([Detection("t", site / "a.wav", 1, 2, ("A",))], tmp_path / "cut", root=site)
+        assert report.already == already
+        assert samples(tmp_path / "cut" / "a_1.000_2.000.flac")[0] == place
 
 
 def test_a_clip_that_is_gone_and_a_recording_that_changed_are_cut_anew(tmp_path: Path) -> None:

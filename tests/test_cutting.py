@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from earwitness import audio, cutting
+from earwitness import audio, cutting, files
 from earwitness.cutting import Piece
 from earwitness.errors import AudioError
 
@@ -148,6 +148,37 @@ def test_samples_beyond_full_scale_are_clipped_and_do_not_wrap(tmp_path: Path) -
     recording = cutting.Recording(tmp_path / "a", RATE_HZ, 1, None, False, ".flac", "PCM_16")
     kept = cutting._whole_numbers(np.array([[1.5], [-1.5], [0.5], [2**-15]], np.float32), recording)
     assert (kept[:, 0] / 2**16).tolist() == [32_767, -32_768, 16_384, 1]
+
+
+@pytest.mark.parametrize("form", ["flac", "ogg"])
+def test_the_disk_is_waited_for_once_a_clip(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / f"a.{form}", np.zeros(40_000), RATE_HZ)
+    recording = cutting.opened(tmp_path / f"a.{form}")
+    flushed: list[str] = []
+    monkeypatch.setattr(soundfile.SoundFile, "flush", lambda sound: flushed.append(sound.mode))
+    waited: list[Path] = []
+    monkeypatch.setattr(files, "_flush_to_disk", waited.append)
+    pieces = [Piece(place, 30_000, tmp_path / f"{place}.flac") for place in range(3)]
+    cutting.cut(recording, pieces, on_piece=lambda *_: None, on_break=audio.warn_of_break)
+    assert "w" not in flushed and len(waited) == 3
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_clip_that_finds_no_room_is_not_there(tmp_path: Path, subtype: str) -> None:
+    resource = pytest.importorskip("resource")
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 40_000), RATE_HZ, subtype)
+    ((out,), _, _) = cut(tmp_path / "a.wav", [(0, 40_000)])
+    size = out.stat().st_size
+    out.unlink()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (1, size // 2, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, unlimited[1]))
+        try:
+            with pytest.raises(OSError, match="see whether there is room"):
+                cut(tmp_path / "a.wav", [(0, 40_000)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        assert [one.name for one in tmp_path.iterdir()] == ["a.wav"]
 
 
 class Killed(Exception):

@@ -131,6 +131,49 @@ def test_label_tracks(tmp_path: Path) -> None:
     assert [one.labels for one in sure.detections] == [("Bark",), ("Take 2",), ("Channel 2.50",)]
 
 
+def test_what_stands_behind_a_label_and_is_no_score_changes_nothing(tmp_path: Path) -> None:
+    put(tmp_path, {"a.txt": "1,5\t2,5\tRobin, Wren\tsure\n3\t4\tÄhre\u2028\x85b\r\n5\t6\tWren\r\n", "a.wav": ""})
+    found = read(tmp_path, "a.txt", least=0.5)
+    assert told(found, tmp_path) == [
+        ("a.wav", 1.5, 2.5, ("Robin", "Wren")), ("a.wav", 3, 4, ("Ähre\u2028\x85b",)), ("a.wav", 5, 6, ("Wren",)),
+    ]  # fmt: skip
+    assert [one.where for one in found.detections][-1] == f"{tmp_path / 'a.txt'} line 3"
+
+
+def test_a_column_without_a_name_is_nothing(tmp_path: Path) -> None:
+    """As pandas writes the index of a table."""
+    put(tmp_path, {"t.csv": ",file,start,end,label\n0,a.wav,3,6,Wren\n1,a.wav,7,9,Robin\n", "a.wav": ""})
+    assert told(read(tmp_path, "t.csv", least=0.5), tmp_path) == [
+        ("a.wav", 3, 6, ("Wren",)),
+        ("a.wav", 7, 9, ("Robin",)),
+    ]
+
+
+def test_a_column_for_each_class(tmp_path: Path) -> None:
+    """As OpenSoundscape has them; what is in no class is none, and no problem."""
+    rows = "0,a.wav,0,3,1,0\n1,a.wav,3,6,0,0\n2,a.wav,6,9,1.0,True\n3,a.wav,9,12,0,1\n4,a.wav,12,15,0.7,0\n"
+    put(tmp_path, {"t.csv": ",file,start_time,end_time,Wren,Robin\n" + rows, "a.wav": ""})
+    found = read(tmp_path, "t.csv")
+    assert told(found, tmp_path) == [
+        ("a.wav", 0, 3, ("Wren",)), ("a.wav", 6, 9, ("Wren", "Robin")), ("a.wav", 9, 12, ("Robin",)),
+    ]  # fmt: skip
+    assert "a column for each class: Wren, Robin; rows of none left out: 3 detections" in found.remarks[0]
+    (problem,) = found.problems
+    assert "line 6, Wren: '0.7' is neither 1 nor 0" in problem.what
+
+
+def test_seconds_that_may_count_from_the_first_of_several_files_are_told(tmp_path: Path) -> None:
+    head = RAVEN.replace("\n", "\tBegin File\n")
+    put(tmp_path, {
+        "two.txt": head + "1\tS\t1\t3\t6\t0\t9\tWren\ta.wav\n2\tS\t1\t4\t6\t0\t9\tWren\tb.wav\n",
+        "one.txt": head + "1\tS\t1\t3\t6\t0\t9\tWren\ta.wav\n2\tS\t1\t4\t6\t0\t9\tWren\ta.wav\n",
+        "a.wav": "", "b.wav": "",
+    })  # fmt: skip
+    two, one = read(tmp_path, "two.txt", "one.txt").remarks
+    assert "where Raven had the files open behind each other, add its column File Offset (s)" in two
+    assert "File Offset" not in one
+
+
 def test_what_scores_too_low_is_left_out_and_what_has_no_score_counts(tmp_path: Path) -> None:
     table = "file,start,end,label,Confidence\na.wav,1,2,A,0.29\na.wav,2,3,B,0.3\na.wav,3,4,C,\na.wav,4,5,D,high\n"
     put(tmp_path, {"t.csv": table, "a.wav": ""})
@@ -175,6 +218,50 @@ def test_a_recording_is_found_below_the_folder_given(tmp_path: Path) -> None:
     (problem,) = found.problems
     assert "recording a.wav may be " in problem.what
     assert problem.what.endswith(": write its folders before its name (1 row)")
+
+
+OLD = "D:\\data\\site1\\night.WAV", "D:\\data\\site2\\night.WAV"
+
+
+def of_sites(*names: str) -> str:
+    return "file,start,end,label\n" + "".join(f"{name},{at},9,{at}\n" for at, name in enumerate(names))
+
+
+@pytest.mark.parametrize("audio", [".", "rec"])
+def test_an_absolute_name_is_found_at_any_depth_by_its_folder_and_name(tmp_path: Path, audio: str) -> None:
+    put(tmp_path, {"t.csv": of_sites(*OLD), "rec/site1/night.wav": "", "rec/site2/night.wav": ""})
+    found = read(tmp_path, "t.csv", audio=audio)
+    assert told(found, tmp_path) == [("rec/site1/night.wav", 0, 9, ("0",)), ("rec/site2/night.wav", 1, 9, ("1",))]
+
+
+def test_an_absolute_name_is_not_found_below_by_its_last_part_alone(tmp_path: Path) -> None:
+    put(tmp_path, {"t.csv": of_sites(OLD[1]), "rec/site1/night.wav": ""})
+    found = read(tmp_path, "t.csv", audio="rec")
+    assert found.detections == ()
+    assert f"no recording {OLD[1]} in {tmp_path / 'rec'}, whatever its suffix: give" in found.problems[0].what
+
+
+@pytest.mark.parametrize("tables", [{"t.csv": OLD}, {"1.csv": OLD[:1], "2.csv": OLD[1:]}])
+def test_a_recording_is_not_taken_for_that_of_another_site(tmp_path: Path, tables: dict[str, tuple[str, ...]]) -> None:
+    """Recorders call their files alike: given one site's folder, another's rows are not cut from it."""
+    put(tmp_path, {name: of_sites(*of) for name, of in tables.items()} | {"rec/site1/night.wav": ""})
+    found = read(tmp_path, *tables, audio="rec/site1")
+    assert told(found, tmp_path) == [("rec/site1/night.wav", 0, 9, ("0",))]
+    (problem,) = found.problems
+    site1 = tmp_path / "rec" / "site1" / "night.wav"
+    assert f"recording {OLD[1]} may be {site1} by its last parts, and so may {OLD[0]}: give the folder" in problem.what
+
+
+def test_of_names_that_share_nothing_but_a_file_name_none_is_believed(tmp_path: Path) -> None:
+    put(tmp_path, {"t.csv": of_sites(*OLD, "/rec/night.flac"), "here/night.wav": ""})
+    found = read(tmp_path, "t.csv", audio="here")
+    assert found.detections == () and len(found.problems) == 3
+
+
+def test_one_absolute_name_may_be_spelt_in_several_ways(tmp_path: Path) -> None:
+    put(tmp_path, {"t.csv": of_sites(OLD[0], OLD[0].lower(), OLD[0].replace("\\", "/")), "here/night.wav": ""})
+    found = read(tmp_path, "t.csv", audio="here")
+    assert len(found.detections) == 3 and found.problems == ()
 
 
 def test_of_equal_stems_the_exact_name_counts(tmp_path: Path) -> None:

@@ -24,6 +24,14 @@ def test_what_was_kept_comes_back_bit_for_bit(tmp_path: Path) -> None:
         assert kept.done["1"][0] == np.float32(-1e-30)
 
 
+def test_what_was_kept_last_comes_last(tmp_path: Path) -> None:
+    with journal.opened(tmp_path / "j", "a", busy=BUSY) as kept:
+        for value, key in enumerate("aba"):
+            kept.add(key, np.full(1, value, np.float32))
+    with journal.opened(tmp_path / "j", "a", busy=BUSY) as kept:
+        assert [(key, values[0]) for key, values in kept.done.items()] == [("b", 1), ("a", 2)]
+
+
 def test_cut_anywhere_the_whole_lines_before_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "j"
     write(path)

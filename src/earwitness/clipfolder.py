@@ -104,9 +104,11 @@ def make(
         plans = _plans(found, out, root, seconds, all_problems)
         for folder in {out, *(clip.piece.out.parent for plan in plans for clip in plan.clips)}:
             files.remove_parts(folder)
+        # The last clip of a name is the one that is there: another recording may have had one of that name.
+        earlier = {json.loads(key)[0]: key for key in kept.done if key.startswith("[")}
         there = {
             clip.piece for plan in plans for clip in plan.clips
-            if plan.key(clip) in kept.done and clip.piece.out.is_file()
+            if plan.key(clip) == earlier.get(clip.fname) and clip.piece.out.is_file()
         }  # fmt: skip
         made = _cut(plans, there, kept, all_problems, on_clip)
         clips = [(plan.name, clip) for plan in plans for clip in plan.clips if clip.piece in made]
@@ -117,8 +119,7 @@ def make(
             raise TableError(f"{out}: no clip: {first or 'the tables have no detection that counts'}")
         _write_list(out, clips, split, kept)
         tables.write_csv(out / LEFT_OUT, ("recording", "problem"), ((one.fname, one.what) for one in all_problems))
-        earlier = {key for key in kept.done if key.startswith("[")}
-        others = {json.loads(key)[0] for key in earlier} - {clip.fname for _, clip in clips}
+        others = earlier.keys() - {clip.fname for _, clip in clips}
     return Report(
         clips=len(clips),
         recordings=len({name for name, _ in clips}),
@@ -182,7 +183,7 @@ def _clips(
             continue
         if (start_ms, end_ms) not in clips:
             fname = f"{stem}_{start_ms / 1000:.3f}_{end_ms / 1000:.3f}{recording.suffix}"
-            early = one.end_seconds > limit + _BEYOND_SECONDS
+            early = one.end_seconds > length + _BEYOND_SECONDS
             clips[start_ms, end_ms] = _Clip(fname, Piece(begin, end, out / fname), {}, one, early)
         clips[start_ms, end_ms].labels.update(dict.fromkeys(one.labels))
     return [clips[times] for times in sorted(clips)]

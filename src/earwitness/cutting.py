@@ -160,13 +160,20 @@ def _in_one_pass(recording: Recording, pieces: Sequence[Piece], on_piece: OnPiec
         on_piece(piece, 0)
 
 
+class _ClipFile(soundfile.SoundFile):  # type: ignore[misc]  # mypy skips soundfile
+    """A sound file to write that is not waited for when it is closed: `files.atomic_path` waits for the whole of it."""
+
+    def flush(self) -> None:
+        pass
+
+
 @contextmanager
 def _clip(recording: Recording, piece: Piece) -> Iterator[soundfile.SoundFile]:
     """Opens a clip to write, which takes its place when the block ends."""
     name, kind = audio.name_for_libsndfile, recording.suffix[1:].upper()
     with files.atomic_path(piece.out) as temporary:
         with _writing(piece):
-            clip = soundfile.SoundFile(
+            clip = _ClipFile(
                 name(temporary), "w", recording.rate_hz, recording.channels, recording.subtype, format=kind
             )
         try:
@@ -174,6 +181,10 @@ def _clip(recording: Recording, piece: Piece) -> Iterator[soundfile.SoundFile]:
         finally:
             with _writing(piece):
                 clip.close()
+        # libsndfile says nothing where there is no room for the last block of a FLAC, which has no length then.
+        with _writing(piece), soundfile.SoundFile(name(temporary)) as written:
+            if written.frames != clip.frames:
+                raise soundfile.SoundFileError("its end is missing")
 
 
 @contextmanager

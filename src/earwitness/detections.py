@@ -3,18 +3,19 @@
 import math
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from . import files, labeltracks, tables
 from .dataset import Problem
 from .errors import TableError, counted, some_of
-from .layouts.columns import plain
+from .layouts.columns import classes_of, plain, said_of
 from .layouts.listing import split_labels
-from .layouts.soundfiles import SoundFiles, is_absolute
+from .layouts.soundfiles import SoundFiles, is_absolute, plain_stem
 from .tables import Record
 
 _UNITS = ("", "s", "sec", "secs", "seconds")
@@ -93,22 +94,31 @@ class _Row(NamedTuple):
     fault: str | None
 
 
+# Where the recordings lie that tables name, or what is wrong with such a name, by table and name.
+_Places = dict[tuple[Path, str], Path | str]
+
+
 class _Columns(NamedTuple):
-    """The line of a table's header, and what it calls the columns of `_NAMES` that it has."""
+    """The line of a table's header, and what it calls the columns of `_NAMES` that it has.
+
+    classes: the columns of a class each, where none has the label.
+    """
 
     line: int
     names: dict[str, str]
+    classes: tuple[str, ...]
 
     def cell(self, record: Record, of: str) -> str:
-        return record.cells.get(self.names.get(of, ""), "")
+        return record.cells.get(self.names[of], "") if of in self.names else ""  # a column may be called ''
 
 
 def read(paths: Sequence[Path], *, audio_root: Path | None = None, least: float = -math.inf) -> Found:
     """The detections in tables: CSVs and spreadsheets, Raven's selection tables, Audacity's label tracks.
 
     A recording is looked for by its name in `audio_root`, then in its table's folder; an absolute name that is nowhere
-    by as many of its last parts as match; at last anywhere below `audio_root`. A table that names no recordings is
-    called as its own. Rows with a score below `least` are left out; those without any count.
+    by as many of its last parts as match; at last anywhere below `audio_root`, an absolute one by its folder and name.
+    Where several absolute names come to one file, the one with the most of its last parts counts. A table that names
+    no recordings is called as its own. Rows with a score below `least` are left out; those without any count.
     Raises TableError for a file that is no such table, or an `audio_root` that is no folder.
     """
     if audio_root and not audio_root.is_dir():
@@ -119,12 +129,14 @@ def read(paths: Sequence[Path], *, audio_root: Path | None = None, least: float 
     remarks: list[str] = []
     sounds = SoundFiles()
     placed = list(dict.fromkeys(path.absolute() for path in paths))
-    for path in placed:
-        rows, taken = _rows_of(path)
-        enough = [row for row in rows if not _scores_below(row, least)]
+    tabled = [(path, *_rows_of(path)) for path in placed]
+    enough = {path: [row for row in rows if not _scores_below(row, least)] for path, rows, _ in tabled}
+    named = dict.fromkeys((path, row.recording) for path, rows in enough.items() for row in rows if not row.fault)
+    places = _without_doubles({(path, name): _place_of(name, path, root, sounds) for path, name in named})
+    for path, rows, taken in tabled:
         before = len(found)
-        found += _judged(enough, path, root, sounds, problems)
-        below = f", {len(rows) - len(enough)} below {least:g} left out" if len(enough) < len(rows) else ""
+        found += _judged(enough[path], path, places, problems)
+        below = f", {len(rows) - len(enough[path])} below {least:g} left out" if len(enough[path]) < len(rows) else ""
         remarks.append(f"{path.name}: {taken}: {counted(len(found) - before, 'detection')}{below}")
     folder = root or Path(os.path.commonpath([path.parent for path in placed]))
     return Found(tuple(found), tuple(problems), tuple(remarks), files.without_dots(folder))
@@ -137,8 +149,11 @@ def _rows_of(table: Path) -> tuple[list[_Row], str]:
     own_name = _OF_TABLES.sub("", table.stem)
     if columns := _columns_of(table):
         taken = ", ".join(f"{columns.names[of]!r} as {of}" for of in _SAID if of in columns.names)
-        by_name = "" if "recording" in columns.names else f", all of recording {own_name}"
-        return list(_of_records(table, columns, own_name)), taken + by_name
+        by_class = f", a column for each class: {some_of(columns.classes)}; rows of none left out"
+        by_name = f", all of recording {own_name}"
+        rows = list(_of_records(table, columns, own_name))
+        taken += by_class * bool(columns.classes) + by_name * ("recording" not in columns.names)
+        return rows, taken + _of_several_files(columns, rows)
     if table.suffix.lower() == ".txt" and labeltracks.is_track(table):
         rows = []
         for mark in labeltracks.read(table):
@@ -153,20 +168,34 @@ def _rows_of(table: Path) -> tuple[list[_Row], str]:
 
 
 def _columns_of(table: Path) -> _Columns | None:
-    for line, header in tables.first_rows(table, _ROWS):
+    rows = tables.first_rows(table, _ROWS)
+    for at, (line, header) in enumerate(rows):
         named = {plain(cell): cell for cell in reversed(header)}
         names = {of: named[first] for of, others in _NAMES.items() if (first := next(filter(named.get, others), None))}
         if "start" not in names and "duration" in names and "offset" in named:  # Kaleidoscope's; DCASE's is an end
             names["start"] = named["offset"]
             del names["end"]
-        if {"start", "label"} <= names.keys() and names.keys() & {"end", "duration"}:
-            return _Columns(line, names)
+        classes = () if "label" in names else classes_of(rows[at:])
+        if "start" in names and ("label" in names or classes) and names.keys() & {"end", "duration"}:
+            return _Columns(line, names, classes)
     return None
+
+
+def _of_several_files(columns: _Columns, rows: Sequence[_Row]) -> str:
+    """The remark on a selection table of several files without the column that says where in each a selection is."""
+    if not {"selection", "recording"} <= columns.names.keys() or "start in its file" in columns.names:
+        return ""
+    if len({row.recording for row in rows}) < 2:
+        return ""
+    return (
+        ", taken to be the seconds in each file; where Raven had the files open behind each other, add its column "
+        "File Offset (s)"
+    )
 
 
 def _of_records(table: Path, columns: _Columns, own_name: str) -> Iterator[_Row]:
     seen = set()
-    wanted = list(dict.fromkeys(columns.names.values()))
+    wanted = list(dict.fromkeys([*columns.names.values(), *columns.classes]))
     for record in tables.read_records(table, wanted, header_line=columns.line):
         start, end, duration, within, selection, label, code = (
             columns.cell(record, of)
@@ -182,9 +211,17 @@ def _of_records(table: Path, columns: _Columns, own_name: str) -> Iterator[_Row]
             seen.add((recording, selection, start, end))
         if label == code == _NOTHING_FOUND:
             continue
-        fault = record.fault and f"{record.where}: {record.fault}"
-        times = (start, end, duration, within)
-        yield _row(record.where, recording, times, split_labels(label), columns.cell(record, "score"), fault)
+        labels, fault = split_labels(label), record.fault and f"{record.where}: {record.fault}"
+        if columns.classes and not fault:
+            try:
+                labels = said_of(record, columns.classes)
+            except TableError as error:
+                fault = str(error)
+            if not labels and not fault:
+                continue
+        yield _row(
+            record.where, recording, (start, end, duration, within), labels, columns.cell(record, "score"), fault
+        )
 
 
 def _row(
@@ -229,26 +266,23 @@ def _scores_below(row: _Row, least: float) -> bool:
         return False
 
 
-def _judged(
-    rows: Sequence[_Row], table: Path, root: Path | None, sounds: SoundFiles, problems: list[Problem]
-) -> Iterator[Detection]:
+def _judged(rows: Sequence[_Row], table: Path, places: _Places, problems: list[Problem]) -> Iterator[Detection]:
     """The rows whose recordings are there; the others are added to the problems, a recording that is nowhere once."""
-    places: dict[str, Path | str] = {}
     lost: Counter[str] = Counter()
     for row in rows:
         if row.fault:
             problems.append(Problem(row.recording, "", table.parent / row.recording, row.fault))
             continue
         name = row.recording
-        if name not in places:
-            places[name] = _place_of(name, table, root, sounds)
-        place = places[name]
+        place = places[table, name]
         if isinstance(place, Path):
             yield Detection(row.where, place, row.start, row.end, row.labels)
         else:
             lost[name] += 1
     for name, count in lost.items():
-        problems.append(Problem(name, "", table.parent / name, f"{table}: {places[name]} ({counted(count, 'row')})"))
+        problems.append(
+            Problem(name, "", table.parent / name, f"{table}: {places[table, name]} ({counted(count, 'row')})")
+        )
 
 
 def _place_of(name: str, table: Path, root: Path | None, sounds: SoundFiles) -> Path | str:
@@ -256,12 +290,52 @@ def _place_of(name: str, table: Path, root: Path | None, sounds: SoundFiles) -> 
     folders = [root, table.parent] if root else [table.parent]
     found = next((path for folder in folders if (path := sounds.find(folder, name))), None)
     found = found or next((path for folder in folders if (path := sounds.find_by_last_parts(folder, name))), None)
-    below = sounds.find_below(root, name) if root and not found and not is_absolute(name) else []
+    below = _below(root, name, sounds) if root and not found else []
     if len(below) > 1:
         return f"recording {name} may be {some_of([str(path) for path in below])}: write its folders before its name"
     found = found or next(iter(below), None)
     if found:
         return files.without_dots(found)
-    where = f"anywhere in {root}" if root else f"in {table.parent}"
+    where = f"{'' if is_absolute(name) else 'anywhere '}in {root}" if root else f"in {table.parent}"
     advice = "put it there, or give" if not root else "give"
     return f"no recording {name} {where}, whatever its suffix: {advice} the folder that it is in to --audio-root"
+
+
+def _below(root: Path, name: str, sounds: SoundFiles) -> list[Path]:
+    """The files anywhere below `root` that a name may mean.
+
+    Of an absolute one by as many of its last parts as match, not by its last alone: recorders call files of all sites
+    alike.
+    """
+    parts = PureWindowsPath(name).parts[1:]
+    ends = ["/".join(parts[at:]) for at in range(len(parts) - 1)] if is_absolute(name) else [name]
+    return next(filter(None, (sounds.find_below(root, end) for end in ends)), [])
+
+
+def _without_doubles(places: _Places) -> _Places:
+    """The places of names; of absolute ones that come to one file, only of that which has the most of its last parts.
+
+    The others may well be files of the same name in other folders, which are not there; so may all be that have nothing
+    but that in common with it.
+    """
+    of_file: dict[Path | str, dict[str, str]] = defaultdict(dict)
+    for (_, name), place in places.items():
+        if isinstance(place, Path) and is_absolute(name):
+            of_file[place].setdefault(plain_stem(name), name)
+    judged = dict(places)
+    for (table, name), place in places.items():
+        rivals = [other for stem, other in of_file[place].items() if stem != plain_stem(name)]
+        if isinstance(place, Path) and is_absolute(name) and rivals:
+            most = max(_parts_in_common(other, place) for other in rivals)
+            if _parts_in_common(name, place) < max(most, 2):
+                judged[table, name] = (
+                    f"recording {name} may be {place} by its last parts, and so may {rivals[0]}: give the folder above "
+                    "both to --audio-root, or write where it is now"
+                )
+    return judged
+
+
+def _parts_in_common(name: str, path: Path) -> int:
+    """How many of their last parts, folders and the stem, are the same."""
+    both = (plain_stem(one).split("/")[::-1] for one in (name, str(path)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*both, strict=False)))

@@ -20,7 +20,10 @@ Floats = NDArray[np.float32]
 
 
 class Journal:
-    """An open journal: `done` has what it held when it was opened, by key; `add` keeps one result more."""
+    """An open journal: `done` has what it held when it was opened, by key, in the order in which each was last added.
+
+    `add` keeps one result more.
+    """
 
     def __init__(self, path: Path, tie: str) -> None:
         self.done: dict[str, Floats] = {}
@@ -51,7 +54,9 @@ class Journal:
         if self._stream.readline() != head:
             return 0
         found, good_bytes = files.whole_lines(self._stream, _parsed)
-        self.done.update(found)
+        for key, values in found:
+            self.done.pop(key, None)
+            self.done[key] = values
         return len(head) + good_bytes
 
 

@@ -17,9 +17,12 @@ _SELECTIONS = (
     "Score",
 )  # fmt: skip
 # A line of a label track, or the line under it that says between which frequencies it lies.
-_TRACK_LINE = re.compile(rb"(-?[\d.]+|\\)\t-?[\d.]+\t.*\s*")
+_TRACK_LINE = re.compile(rb"(-?[\d.,]+|\\)\t-?[\d.,]+\t.*\s*")
 # How `write` puts a score behind a label.
 _SCORED = re.compile(r"(.*\S) (0\.\d\d|1\.00)")
+# What ends a line; a label may hold what `str.splitlines` takes for an end as well.
+_LINE_END = re.compile(r"\r\n?|\n")
+_SCORE = re.compile(r"[\d.,]+")
 
 
 class Mark(NamedTuple):
@@ -58,17 +61,19 @@ def read(path: Path) -> list[Mark]:
     scientific and a common name: the latter counts. Raises TableError for a file that is no text in UTF-8.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        lines = _LINE_END.split(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise TableError(f"{path}: not UTF-8 text: save it in UTF-8") from None
     marks = []
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.startswith("\\"):
             start, end, label, score, *_ = (cell.strip() for cell in [*line.split("\t"), "", "", ""])
-            if score:
+            if _SCORE.fullmatch(score):
                 label = label.rpartition(", ")[2]
             elif scored := _SCORED.fullmatch(label):
                 label, score = scored.groups()
+            else:
+                score = ""
             marks.append(Mark(number, start, end, label, score))
     return marks
 

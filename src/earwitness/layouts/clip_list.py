@@ -1,13 +1,11 @@
 """A table of clips, CSV or spreadsheet, given itself or by its folder: the layout of one's own data."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from .. import sheets, tables
 from ..dataset import UNLABELLED
 from ..errors import TableError
-from ..tables import Record
 from . import columns
 from .listing import VOCABULARY_TABLES, Listing, role_by, rows_of, stated_vocabulary, vocabulary_of_columns
 
@@ -28,22 +26,13 @@ def read(table: Path) -> Listing:
     folder = table.parent
     found = columns.read(table)
     role = role_by(found.checked, _ROLE_OF_CHECK) if found.checked else role_by("split", _ROLE_OF_SPLIT)
-    labels = partial(_said_of, classes=found.classes) if found.classes else found.labels
+    labels = partial(columns.said_of, classes=found.classes) if found.classes else found.labels
     rows = rows_of(
         table, role=role, folder=folder, fname=found.fname, labels=labels, needs=found.classes,
         header_line=found.header_line,
     )  # fmt: skip
     vocabulary = stated_vocabulary([folder]) or vocabulary_of_columns(table, found.classes)
     return Listing(folder, list(rows), vocabulary, remarks=found.remarks, own=True)
-
-
-def _said_of(record: Record, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes whose columns say yes in a row. Raises TableError for a cell that says neither yes nor no."""
-    cells = {name: record.cells.get(name, "") for name in classes}
-    for name, cell in cells.items():
-        if cell.lower() not in columns.SAYS_YES:
-            raise TableError(f"{record.where}, {name}: {cell!r} is neither 1 nor 0: write whether the clip has it")
-    return tuple(name for name, cell in cells.items() if columns.SAYS_YES[cell.lower()])
 
 
 def find(root: Path) -> Listing | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import tables
 from ..errors import TableError, some_of
+from ..tables import Record
 
 # As `plain` has them.
 _OTHER_NAMES = {
@@ -22,7 +23,7 @@ _OF_VERDICTS = {"fname", "label", "verdict", "probability"}
 # A header is looked for in so many of the first rows that hold anything: titles may stand above it.
 _ROWS = 5
 # What says in the column of a class whether a clip has it.
-SAYS_YES = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
+_SAYS_YES = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def is_list(table: Path, *, by_any_name: bool) -> bool:
     rows = tables.first_rows(table, _ROWS)
     if any(_is_header(cells, by_any_name=by_any_name) for _, cells in rows):
         return True
-    return by_any_name and any(map(_classes, _tails(rows)))
+    return by_any_name and any(map(classes_of, _tails(rows)))
 
 
 def read(table: Path) -> Columns:
@@ -65,11 +66,11 @@ def read(table: Path) -> Columns:
         )
     # Where none is a header, the fullest is what was meant as one: a title above it has fewer cells.
     fullest = max(rows, key=lambda row: sum(map(bool, row[1])))
-    by_class = next((tail for tail in _tails(rows) if _classes(tail)), [fullest])
+    by_class = next((tail for tail in _tails(rows) if classes_of(tail)), [fullest])
     line, header = next((row for row in rows if _is_header(row[1], by_any_name=True)), by_class[0])
     where = f"{table} line {line}"
     fname, labels = (_column(where, header, name) or name for name in ("fname", "labels"))
-    classes = _classes(by_class) if header is by_class[0][1] else ()
+    classes = classes_of(by_class) if header is by_class[0][1] else ()
     checked = None if _called(header, "split") else _column(where, header, "split")
     remarks = [] if header is rows[0][1] else [f"{table.name}: the header is in line {line}; what is above is not read"]
     remarks += _remarks(table.name, header, fname, labels, classes, checked)
@@ -81,7 +82,7 @@ def _tails(rows: Sequence[tuple[int, list[str]]]) -> Iterator[Sequence[tuple[int
     return (rows[at:] for at in range(len(rows)))
 
 
-def _classes(rows: Sequence[tuple[int, list[str]]]) -> tuple[str, ...]:
+def classes_of(rows: Sequence[tuple[int, list[str]]]) -> tuple[str, ...]:
     """The columns of a header, its first row, in which all rows below say yes or no; none if it is no such header.
 
     It has a column of file names, none of labels, and two such columns at least that mean nothing else.
@@ -95,9 +96,18 @@ def _classes(rows: Sequence[tuple[int, list[str]]]) -> tuple[str, ...]:
         cell
         for place, cell in enumerate(header)
         if cell and cell not in known and cell.lower() not in ("fname", *_FURTHER) and not _is_time(cell)
-        and all(cells[place] and cells[place].lower() in SAYS_YES for cells in below)
+        and all(cells[place] and cells[place].lower() in _SAYS_YES for cells in below)
     )  # fmt: skip
     return found if len(found) > 1 else ()
+
+
+def said_of(record: Record, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes whose columns say yes in a row. Raises TableError for a cell that says neither yes nor no."""
+    cells = {name: record.cells.get(name, "") for name in classes}
+    for name, cell in cells.items():
+        if cell.lower() not in _SAYS_YES:
+            raise TableError(f"{record.where}, {name}: {cell!r} is neither 1 nor 0: write whether the clip has it")
+    return tuple(name for name, cell in cells.items() if _SAYS_YES[cell.lower()])
 
 
 def _has(header: Sequence[str], name: str) -> bool:
