@@ -5,13 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import served
 from earwitness.reviewing import folder as review_folder
 from earwitness.reviewing.decision import Decision
 from earwitness.reviewing.decisions import FILE_NAME, Decisions
@@ -77,22 +77,14 @@ class Program:
 
 @pytest.fixture
 def address(own_review: Path) -> Iterator[str]:
-    """Where the same pages are served by this process, which is quicker to begin."""
-    import uvicorn
-
-    from earwitness.serving import run
+    """Where the same pages are served by this process."""
     from earwitness.serving.app import create_app
     from earwitness.serving.desk import Desk
 
     folder = review_folder.read(own_review)
     decisions = Decisions(own_review / FILE_NAME, folder.fingerprint)
-    server = uvicorn.Server(uvicorn.Config(create_app(Desk(folder, decisions), reviewer="Anna"), log_level="warning"))
-    with run.listen("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield run.address_of(listener)
-        server.should_exit = server.force_exit = True
-        thread.join()
+    with served(create_app(Desk(folder, decisions), reviewer="Anna")) as found:
+        yield found
     decisions.close()
 
 

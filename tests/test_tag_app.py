@@ -1,6 +1,7 @@
 """A tagger over HTTP."""
 
 import itertools
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,7 +210,14 @@ def test_nothing_posted_stays_on_the_disk(tagger: Tagger, sounds: list[Path], tm
     client = TestClient(create_app(tagger, largest_bytes=10_000_000))
     post(client, "a.wav", sounds[0].read_bytes())
     post(client, "bad.wav", b"no sound")
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_the_page_is_given_lies_in_a_folder_of_its_own(tagger: Tagger, monkeypatch: Any) -> None:
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    create_app(tagger, largest_bytes=10_000_000)
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    assert folder.name.startswith("earwitness-page-") and folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_page_is_there(client: TestClient) -> None:

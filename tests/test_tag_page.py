@@ -1,7 +1,6 @@
 """The page of `serve` in a real browser: a file is dropped on it, and then another."""
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import RATE_HZ, tone
+from conftest import RATE_HZ, served, tone
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -23,20 +22,11 @@ expect = playwright_api.expect
 
 @pytest.fixture
 def address(tiny_model: Path) -> Iterator[str]:
-    import uvicorn
-
-    from earwitness.serving import run
     from earwitness.serving.tag_app import create_app
     from earwitness.tagging import Tagger
 
-    app = create_app(Tagger.load(tiny_model), largest_bytes=10_000_000)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with run.listen("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield run.address_of(listener)
-        server.should_exit = server.force_exit = True
-        thread.join()
+    with served(create_app(Tagger.load(tiny_model), largest_bytes=10_000_000)) as found:
+        yield found
 
 
 @pytest.fixture
@@ -56,6 +46,8 @@ def page(address: str) -> Iterator[Any]:
 
 
 def drop(page: Any, path: Path) -> None:
+    """Drops a file as somebody does who looks at what there is: Gradio may miss one that comes within an instant."""
+    page.wait_for_timeout(1_000)
     page.locator("input[type=file]").first.set_input_files(path)
 
 

@@ -1,7 +1,9 @@
 """A tagger over HTTP: a file posted is answered with its tags; and a Gradio page to drop a file on."""
 
+import atexit
 import html
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -157,6 +159,8 @@ class Tagging:
 def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
     """Returns the application: POST /api/tag, GET /api/about, and the page."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = _own_folder()
     import gradio as gr
 
     tagging = Tagging(tagger, largest_bytes=largest_bytes)
@@ -173,6 +177,16 @@ def create_app(tagger: Tagger, *, largest_bytes: int) -> FastAPI:
         app, _page(tagging), path="/", theme=theme(), favicon_path=str(_ICON), max_file_size=largest_bytes,
         footer_links=[], run_history=False, ssr_mode=False,
     )  # fmt: skip
+
+
+def _own_folder() -> str:
+    """Returns a folder for what the page is given, which is gone with this process.
+
+    Gradio's own is one for all: other users' servers may not write there, and each deletes what the others were given.
+    """
+    folder = tempfile.mkdtemp(prefix="earwitness-page-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _page(tagging: Tagging) -> Any:
@@ -210,7 +224,8 @@ def _page(tagging: Tagging) -> Any:
             api_visibility="private",
         ).then(hear, inputs=dropped, outputs=shown, api_visibility="private")  # fmt: skip
         sound.input(hear, inputs=sound, outputs=shown, api_visibility="private")
-        page.load(how_to_post, outputs=gr.Markdown())
+        # Not in the queue, whose stream to the browser would be closing when the first file is dropped.
+        page.load(how_to_post, outputs=gr.Markdown(), queue=False)
     return page
 
 
