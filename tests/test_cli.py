@@ -1,6 +1,7 @@
 """The command line: what each verb prints, writes and answers; one line for whatever is wrong; nothing cut off."""
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -20,7 +21,7 @@ import soundfile
 from rich.cells import cell_len
 
 from conftest import CLASSES, Answer, Earwitness, tiny_recipe, tiny_sounds, tone, write_tables, write_tiny_model
-from earwitness import cli, corpus, layouts, livesound, recipe
+from earwitness import cli, corpus, layouts, livesound, recipe, streaming, surroundings
 from earwitness.corpus import Store
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation import evaluate_scores
@@ -78,6 +79,13 @@ def test_nothing_and_h_ask_for_help(earwitness: Earwitness) -> None:
 
 def test_version(earwitness: Earwitness) -> None:
     assert re.fullmatch(r"earwitness \d+\.\d+\.\d+\S*\n", earwitness("--version").out)
+
+
+def test_defaults_that_help_states_by_itself_are_those_of_python() -> None:
+    """The command line names them anew, as what has them loads numpy."""
+    defaults = (inspect.signature(verb).parameters for verb in (cli.tag.tag, cli.listen.listen))
+    around, memory = (found[name].default for found, name in zip(defaults, ("around", "memory"), strict=True))
+    assert (around, memory) == (surroundings.AROUND_SECONDS, streaming.MEMORY_SECONDS)
 
 
 def test_help_loads_nothing_heavy() -> None:

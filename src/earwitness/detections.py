@@ -4,8 +4,9 @@ import math
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from . import files, labeltracks, tables
 from .dataset import Problem
 from .errors import TableError, counted, some_of
 from .layouts.columns import classes_of, plain, said_of
-from .layouts.listing import split_labels
+from .layouts.listing import labels_of, split_labels
 from .layouts.soundfiles import SoundFiles, is_absolute, plain_stem
 from .tables import Record
 
@@ -107,6 +108,11 @@ class _Columns(NamedTuple):
     line: int
     names: dict[str, str]
     classes: tuple[str, ...]
+
+    @property
+    def labels(self) -> str | Callable[[Record], tuple[str, ...]]:
+        """The column of the labels, or what tells them from a row."""
+        return partial(said_of, classes=self.classes) if self.classes else self.names["label"]
 
     def cell(self, record: Record, of: str) -> str:
         return record.cells.get(self.names[of], "") if of in self.names else ""  # a column may be called ''
@@ -211,17 +217,12 @@ def _of_records(table: Path, columns: _Columns, own_name: str) -> Iterator[_Row]
             seen.add((recording, selection, start, end))
         if label == code == _NOTHING_FOUND:
             continue
-        labels, fault = split_labels(label), record.fault and f"{record.where}: {record.fault}"
-        if columns.classes and not fault:
-            try:
-                labels = said_of(record, columns.classes)
-            except TableError as error:
-                fault = str(error)
-            if not labels and not fault:
-                continue
-        yield _row(
-            record.where, recording, (start, end, duration, within), labels, columns.cell(record, "score"), fault
-        )
+        labels, mislabelled = labels_of(record, columns.labels)
+        fault = f"{record.where}: {record.fault}" if record.fault else mislabelled
+        if columns.classes and not labels and not fault:
+            continue
+        times = (start, end, duration, within)
+        yield _row(record.where, recording, times, labels, columns.cell(record, "score"), fault)
 
 
 def _row(

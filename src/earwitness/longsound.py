@@ -131,8 +131,8 @@ def _log_mel_of(waveform: Floats, features: recipe.Features, around_seconds: flo
 
 def _reference_db(loudest_db: Floats, features: recipe.Features, around_seconds: float) -> Floats:
     """Returns what each frame is relative to, (n,) dB, by each frame's loudest band, (n,) dB."""
-    if features.reference != "peak":
-        return np.full(len(loudest_db), 10 * math.log10(features.reference), np.float32)
+    if (fixed_db := features.fixed_reference_db) is not None:
+        return np.full(len(loudest_db), fixed_db, np.float32)
     # As `logmel.log_mel` has it, a clip in which nothing is heard gets the floor everywhere.
     heard_db = np.maximum(loudest_db, logmel.SILENT_FRAME_DB)
     if math.isinf(around_seconds):

@@ -6,6 +6,7 @@ run and model.
 """
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -52,6 +53,11 @@ class Features(Section):
         "peak", "0 dB is the clip's own peak, or this power (for streams)"
     )
     floor_db: float = setting(-100.0, "lowest value of a log-mel", unit="dB", ge=-1_000, lt=0)
+
+    @property
+    def fixed_reference_db(self) -> float | None:
+        """The reference in dB, None where it is the peak."""
+        return None if self.reference == "peak" else 10 * math.log10(self.reference)
 
     def spectrum(self) -> dict[str, Any]:
         """Returns the numbers of the mel spectrum by name: all but trimming, reference and floor."""

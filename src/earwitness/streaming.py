@@ -7,7 +7,6 @@ moment of these, or a quiet room would roar (`surroundings`). Features with a fi
 there a stream scores what the windows of its file score.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -128,8 +127,8 @@ class Stream:
 
     def _reference_db(self, start: int, frames: int) -> Floats:
         """Returns what each frame of a window is relative to, (frames, 1) dB."""
-        if self._features.reference != "peak":
-            return np.full((frames, 1), 10 * math.log10(self._features.reference), np.float32)
+        if (fixed_db := self._features.fixed_reference_db) is not None:
+            return np.full((frames, 1), fixed_db, np.float32)
         later = self._length - (start + frames)
         known = self._loudest[: len(self._loudest) - later][-self._long_memory :]
         out = surroundings.stands_out(surroundings.running_max(known, self._beside))

@@ -90,7 +90,7 @@ def rows_of(
         # In a row of the wrong length the cells may have slipped: nothing that follows from them can be trusted.
         whole = not record.fault
         of_row, fault = _role_of(record, role)
-        labelled, mislabelled = _labels_of(record, labels)
+        labelled, mislabelled = labels_of(record, labels)
         yield Row(
             where=record.where,
             fname=record.cells.get(fname, ""),
@@ -127,8 +127,9 @@ def _role_of(record: Record, role: str | Callable[[Record], str]) -> tuple[str, 
         return "", str(error)
 
 
-def _labels_of(record: Record, labels: str | Callable[[Record], tuple[str, ...]]) -> tuple[tuple[str, ...], str | None]:
-    """A row's labels, or none where they cannot be told, and the line on what is wrong then."""
+def labels_of(record: Record, labels: str | Callable[[Record], tuple[str, ...]]) -> tuple[tuple[str, ...], str | None]:
+    """A row's labels, by its cell of that column or as the function tells them; none where they cannot be told, and the
+    line on what is wrong then."""
     if isinstance(labels, str):
         return split_labels(record.cells.get(labels, "")), None
     try:
